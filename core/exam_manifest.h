@@ -1,0 +1,95 @@
+
+/*
+ * The manifest of an upload (`.info`, DESIGN 6) and the names of the spool.
+ * Written by the module, read by the worker; later the side-car of the store.
+ * Pure: paths are built here, files are touched elsewhere.
+ */
+
+
+#ifndef EXAM_MANIFEST_H_INCLUDED
+#define EXAM_MANIFEST_H_INCLUDED
+
+
+#include "exam_id.h"
+#include "exam_json.h"
+
+
+#define EXAM_MANIFEST_VERSION   1
+#define EXAM_MANIFEST_MAX       2048    /* bytes of the file */
+#define EXAM_TYPE_MAX           127     /* bytes of a content type */
+#define EXAM_BOOT_MAX           36
+#define EXAM_SPOOL_NAME_MAX     128     /* a path relative to the spool + NUL */
+
+
+typedef struct {
+    exam_str_t  id;                 /* strings point into the arena or are */
+    exam_str_t  exam;               /* the caller's */
+    exam_str_t  student;
+    uint8_t     sid[EXAM_SID_LEN];
+    uint64_t    gen;
+    exam_str_t  kind;
+    uint32_t    n;
+    int64_t     length;             /* bytes, -1 not known yet */
+    int64_t     durable_offset;     /* synced bytes */
+    bool        final;              /* sha256 is set, length = durable_offset */
+    uint8_t     sha256[EXAM_HASH_LEN];
+    exam_str_t  content_type;
+    int64_t     started_at;         /* ms, as the client sent it; -1 */
+    int64_t     duration_ms;        /* -1 */
+    int64_t     offset_ms;          /* client clock, see DESIGN 4 */
+    bool        has_offset;
+    int64_t     received_at;        /* ms, -1 */
+    exam_str_t  node;
+    exam_str_t  boot_id;
+} exam_manifest_t;
+
+
+typedef enum {
+    EXAM_SPOOL_PART = 0,            /* part/<2 hex>/<id>.part */
+    EXAM_SPOOL_PART_INFO,           /* part/<2 hex>/<id>.info */
+    EXAM_SPOOL_PART_TMP,            /* part/<2 hex>/<id>.tmp, before rename */
+    EXAM_SPOOL_REC,                 /* ready/<id>.rec */
+    EXAM_SPOOL_INFO,                /* ready/<id>.info: the commit mark */
+    EXAM_SPOOL_WORK,                /* work/<id>.info */
+    EXAM_SPOOL_BAD_REC,             /* bad/<id>.rec */
+    EXAM_SPOOL_BAD_INFO             /* bad/<id>.info */
+} exam_spool_e;
+
+
+/* one line of JSON and a newline; b->overflow only for over-long strings */
+
+void exam_manifest_format(exam_buf_t *b, const exam_manifest_t *m);
+
+/*
+ * Strict: all members present and of their types, ids by their alphabets, known
+ * version.  BAD_JSON, BAD_TYPE, BAD_VALUE or MISSING_MEMBER.
+ */
+
+EXAM_MUST_CHECK exam_err_e exam_manifest_parse(exam_str_t file,
+    exam_arena_t *arena, exam_manifest_t *m);
+
+/* relative to the spool, NUL-terminated; false for an id of a wrong form */
+
+bool exam_spool_name(char out[EXAM_SPOOL_NAME_MAX], exam_spool_e what,
+    exam_str_t id);
+
+/*
+ * The file of a content type: "webm", "mp4", "mkv", or "bin".  The parameters
+ * behind `;` are not looked at, the comparison ignores case.
+ */
+
+const char *exam_type_extension(exam_str_t content_type);
+
+/* is it one of the recording types of DESIGN 3.1? */
+
+bool exam_type_recording(exam_str_t content_type);
+
+/*
+ * `<exam>/<student>/<sid>-<kind>-<n>-<id>.<ext>` below the store, without or
+ * with ".json" for the side-car.
+ */
+
+void exam_store_name(exam_buf_t *b, const exam_manifest_t *m, bool sidecar);
+
+
+#endif /* EXAM_MANIFEST_H_INCLUDED */

@@ -1,0 +1,69 @@
+
+/*
+ * The Lua scripts that run in Redis (DESIGN 5): sources, and what each takes
+ * and returns.  Module, worker and tools load them with SCRIPT LOAD on each
+ * connect and call them by EVALSHA; NOSCRIPT means: load again.
+ *
+ * All lists of kinds are "screen,camera"; all times ms of Redis TIME.
+ */
+
+
+#ifndef EXAM_SCRIPT_H_INCLUDED
+#define EXAM_SCRIPT_H_INCLUDED
+
+
+typedef enum {
+
+    /*
+     * KEYS exam:loaded exam:{E} flags roster sessions stored seen changes
+     * ARGV student code_sha256_hex sid node ip min_gen takeover|deny
+     *      offline_after_ms login_early_ms kinds
+     * -> array of strings: "ok" gen name seat title state starts_at ends_at
+     *    pause_ms paused_at version extra_s flags_bits replaced_sid now_ms
+     *    stored_csv      (this session's: -1 for each kind)
+     * or "err" code      (order of checks: DESIGN 5)
+     */
+    EXAM_SCRIPT_LOGIN = 0,
+
+    /*
+     * KEYS exam:loaded exam:{E} sessions seg stored flags changes
+     * ARGV student sid gen node reason kinds
+     * Marks the session ended unless a higher gen has taken over.
+     * -> "ok" ended state starts_at ends_at pause_ms paused_at extra_s
+     *    flags_bits, then pairs field value of this session's ledger
+     * or "err" "roster_loading" | "not_found"
+     */
+    EXAM_SCRIPT_LOGOUT,
+
+    /*
+     * KEYS exam:loaded exam:{E} flags sessions seen state stored changes
+     * ARGV node kinds rows     (rows: exam_flush_row_t, lines)
+     * -> "EMPTY" | "GONE" | a text: the exam's line, then a line a row
+     */
+    EXAM_SCRIPT_FLUSH,
+
+    /*
+     * KEYS seg stored
+     * ARGV student, then eight a row: sid kind n state node upload bytes sha256
+     * Raises states (receiving < lost < received < stored), never lowers them,
+     * then advances `stored` of each (sid, kind) over stored and lost numbers.
+     * -> array, one string a row: the value that stands now, a space, and the
+     *    new `stored` number of its (sid, kind); "-" for kind "file"
+     */
+    EXAM_SCRIPT_SETTLE,
+
+    EXAM_SCRIPT_MAX
+} exam_script_e;
+
+
+typedef struct {
+    const char  *name;
+    const char  *source;            /* NUL-terminated Lua */
+    unsigned     keys;
+} exam_script_t;
+
+
+const exam_script_t *exam_script(exam_script_e which);
+
+
+#endif /* EXAM_SCRIPT_H_INCLUDED */
