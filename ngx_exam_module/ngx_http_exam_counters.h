@@ -1,0 +1,52 @@
+
+/*
+ * The list of counters: one place that generates the shared structure, the
+ * metrics and their documentation.  Counters are atomics in the zone, written
+ * by all worker processes without a lock and never decreased; gauges may be.
+ *
+ * type (counter | gauge), name, help
+ */
+
+
+#ifndef NGX_HTTP_EXAM_COUNTERS_H_INCLUDED
+#define NGX_HTTP_EXAM_COUNTERS_H_INCLUDED
+
+
+#define NGX_HTTP_EXAM_COUNTERS(X)                                             \
+    X(counter, requests_total,      "requests answered by the module")        \
+    X(counter, errors_total,        "replies with status 500 or above")       \
+    X(counter, refused_total,       "replies with status 400 to 499")         \
+    X(counter, heartbeats_total,    "valid heartbeats, limited ones too")     \
+    X(counter, heartbeats_limited_total, "heartbeats answered with 429")      \
+    X(counter, beats_slow_path_total, "bodies that needed the full parser")   \
+    X(counter, logins_total,        "successful logins")                      \
+    X(counter, logins_refused_total, "logins answered with 401 or 429")       \
+    X(counter, logouts_total,       "sessions ended by their candidate")      \
+    X(counter, uploads_total,       "uploads acknowledged with 201")          \
+    X(counter, uploads_failed_total, "uploads that ended without a 2xx")      \
+    X(counter, upload_bytes_total,  "bytes of acknowledged uploads")          \
+    X(counter, shed_total,          "requests refused because of overload")   \
+    X(counter, flush_rows_total,    "session rows sent to Redis")             \
+    X(counter, flush_errors_total,  "flush calls that Redis did not answer")  \
+    X(counter, zone_evictions_total, "sessions evicted from the zone")        \
+    X(counter, zone_full_total,     "sessions that found no room")            \
+    X(counter, zone_resets_total,   "shards emptied after a crash")           \
+    X(counter, doorbell_errors_total, "uploads not announced in Redis")       \
+    X(gauge,   active_uploads,      "uploads being received")                 \
+    X(gauge,   upload_bytes_in_flight, "bytes of them not yet acknowledged")  \
+    X(counter, ledger_hits_total,   "segment questions the zone answered")    \
+    X(counter, ledger_misses_total, "segment questions asked of Redis")
+
+
+/* name, help: latency histograms, microseconds */
+
+#define NGX_HTTP_EXAM_HISTOGRAMS(X)                                           \
+    X(heartbeat, "heartbeat request")                                         \
+    X(login,     "login request")                                             \
+    X(upload,    "upload request, first byte to acknowledgement")             \
+    X(pwrite,    "one write to a part file")                                  \
+    X(fdatasync, "the sync of a part file")                                   \
+    X(handover,  "finish sequence, last byte to directory sync")
+
+
+#endif /* NGX_HTTP_EXAM_COUNTERS_H_INCLUDED */

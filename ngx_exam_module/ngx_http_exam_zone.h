@@ -1,0 +1,336 @@
+
+/*
+ * The zone: sessions of this node in shared memory (DESIGN 8).
+ *
+ * One slab zone a shard; a student's sessions all lie in one shard and one
+ * bucket, because a session id begins with the hash of (exam, student).  Only
+ * the slab mutex is used: the master frees it when its holder dies.  The slab
+ * itself is asked for memory at init only: nodes come from fixed-size pools, so
+ * that a shard can be emptied without walking what a crash may have torn.  The
+ * holder of the mutex keeps `dirty` set; who finds it set after locking empties
+ * the shard (`zone_resets_total`).  The zone is a cache: what it forgets comes
+ * back from tokens and Redis.
+ *
+ * Functions named _locked expect the shard's mutex; all others take it.
+ */
+
+
+#ifndef NGX_HTTP_EXAM_ZONE_H_INCLUDED
+#define NGX_HTTP_EXAM_ZONE_H_INCLUDED
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "../core/exam_redis_row.h"
+#include "../core/exam_ranges.h"
+#include "../core/exam_state.h"
+#include "../core/exam_token.h"
+#include "ngx_http_exam_counters.h"
+
+
+#define NGX_HTTP_EXAM_SHARDS_MAX    64
+#define NGX_HTTP_EXAM_EXAMS_MAX     128     /* exams a shard knows at a time */
+#define NGX_HTTP_EXAM_NODE_SIZE     512
+#define NGX_HTTP_EXAM_RANGES        8       /* ranges of received a kind */
+#define NGX_HTTP_EXAM_HASHES        8       /* last hashes a session */
+#define NGX_HTTP_EXAM_OPEN_MAX      16      /* open uploads a session */
+#define NGX_HTTP_EXAM_BUCKETS       28      /* of a histogram: 2^n us */
+#define NGX_HTTP_EXAM_ATTEMPTS      4096    /* login failure counters */
+
+#define NGX_HTTP_EXAM_STORED_NULL   (-2)    /* not known now */
+
+
+/* what the node knows of an exam; index = position in the shard's table */
+
+typedef struct {
+    uint8_t                       id_len;   /* 0 = free */
+    uint8_t                       id[EXAM_EXAM_MAX];
+    uint8_t                       state;    /* exam_state_e */
+    uint32_t                      sessions; /* nodes that point here */
+    int64_t                       starts_at;
+    int64_t                       ends_at;  /* ms, 0 = not known */
+    int64_t                       pause_ms;
+    int64_t                       paused_at;
+    int64_t                       version;
+} ngx_http_exam_exam_t;
+
+
+typedef struct ngx_http_exam_segs_s     ngx_http_exam_segs_t;
+typedef struct ngx_http_exam_session_s  ngx_http_exam_session_t;
+
+
+/* the last segments of a session: state NONE, RECEIVING (finishing), RECEIVED */
+
+typedef struct {
+    uint8_t                       state;
+    uint8_t                       kind;
+    uint16_t                      slot;
+    uint32_t                      n;
+    ngx_pid_t                     pid;      /* who is finishing it */
+    int64_t                       bytes;
+    uint8_t                       sha256[EXAM_HASH_LEN];
+    uint8_t                       upload[16];
+} ngx_http_exam_hash_t;
+
+
+struct ngx_http_exam_segs_s {
+    uint32_t                      next;     /* ring position in hashes */
+    uint32_t                      nranges[EXAM_KINDS_MAX];
+    exam_range_t                  ranges[EXAM_KINDS_MAX][NGX_HTTP_EXAM_RANGES];
+    ngx_http_exam_hash_t          hashes[NGX_HTTP_EXAM_HASHES];
+    struct {
+        ngx_pid_t                 pid;      /* 0 = free */
+        uint32_t                  kind;
+    } open[NGX_HTTP_EXAM_OPEN_MAX];
+};
+
+
+/* a token bucket in units of 1/1000 request, as limit_req counts */
+
+typedef struct {
+    uint32_t                      excess;
+    uint32_t                      last;     /* low bits of ngx_current_msec */
+} ngx_http_exam_bucket_t;
+
+
+struct ngx_http_exam_session_s {
+    ngx_http_exam_session_t      *next;     /* chain of the bucket */
+    uint8_t                       sid[EXAM_SID_LEN];
+    ngx_http_exam_session_t      *dirty_next;
+    ngx_queue_t                   queue;    /* in lru or ended */
+    ngx_http_exam_segs_t         *segs;     /* NULL until the first upload */
+
+    uint64_t                      gen;
+    uint64_t                      seq;
+    int64_t                       login_at; /* ms */
+    int64_t                       first_beat;   /* since the last flush */
+    int64_t                       last_beat;
+    int64_t                       longest_gap;  /* since the last flush */
+    int64_t                       exp;      /* of the token kept here, s */
+    uint32_t                      changes;  /* bumped by each mutation */
+    uint32_t                      bumped;   /* when last moved in the LRU, s */
+
+    int32_t                       extra_s;
+    int32_t                       stored[EXAM_KINDS_MAX];
+    ngx_http_exam_bucket_t        beats;
+    ngx_http_exam_bucket_t        polls;
+
+    uint8_t                       exam;     /* index in the shard's exams */
+    uint8_t                       ended;    /* exam_ended_e */
+    uint8_t                       flags;    /* EXAM_FLAG_* */
+    uint8_t                       key;      /* of the token kept here */
+    unsigned                      dirty:1;  /* in the dirty queue */
+    unsigned                      flushing:1;   /* its row is on the way */
+    unsigned                      has_state:1;  /* state not yet flushed */
+    unsigned                      known:1;  /* Redis has answered for it */
+    unsigned                      beaten:1; /* has had a heartbeat */
+
+    exam_beat_state_t             state;
+
+    uint8_t                       student_len;
+    uint16_t                      token_len;    /* 0 = none kept */
+    uint8_t                       data[1];  /* student, token behind header */
+};
+
+
+typedef struct {
+    ngx_atomic_t                  buckets[NGX_HTTP_EXAM_BUCKETS];
+    ngx_atomic_t                  sum;      /* us */
+    ngx_atomic_t                  count;
+} ngx_http_exam_histogram_t;
+
+
+#define NGX_HTTP_EXAM_FIELD(type, name, help)  ngx_atomic_t  name;
+#define NGX_HTTP_EXAM_HIST(name, help)  ngx_http_exam_histogram_t  name;
+
+typedef struct {
+    NGX_HTTP_EXAM_COUNTERS(NGX_HTTP_EXAM_FIELD)
+    struct {
+        NGX_HTTP_EXAM_HISTOGRAMS(NGX_HTTP_EXAM_HIST)
+    } latency;
+} ngx_http_exam_stats_t;
+
+
+/* failed logins of a key in the running minute; any loss only lets one in */
+
+typedef struct {
+    uint32_t                      hash;
+    uint32_t                      minute;
+    uint32_t                      count;
+} ngx_http_exam_attempt_t;
+
+
+/* fixed-size objects; `used` is a watermark: fresh pages stay untouched */
+
+typedef struct {
+    u_char                       *start;
+    size_t                        size;     /* of an object */
+    ngx_uint_t                    max;
+    ngx_uint_t                    used;
+    void                         *free;     /* linked by their first word */
+} ngx_http_exam_objects_t;
+
+
+typedef struct {
+    ngx_uint_t                    magic;    /* layout and version */
+    volatile ngx_uint_t           dirty;    /* the mutex is held */
+    ngx_http_exam_session_t     **buckets;
+    ngx_uint_t                    mask;
+    ngx_http_exam_objects_t       sessions;
+    ngx_http_exam_objects_t       segs;
+    ngx_queue_t                   lru;      /* active ones, head = latest */
+    ngx_queue_t                   ended;    /* ended ones, head = latest */
+    ngx_http_exam_session_t      *dirty_head;
+    ngx_http_exam_session_t     **dirty_tail;
+    ngx_uint_t                    ndirty;
+    ngx_uint_t                    nsessions;
+    ngx_uint_t                    nlive;    /* not ended */
+
+    ngx_pid_t                     flusher;  /* who holds the flush lease */
+    ngx_msec_t                    flusher_until;
+
+    ngx_http_exam_exam_t          exams[NGX_HTTP_EXAM_EXAMS_MAX];
+} ngx_http_exam_shard_sh_t;
+
+
+typedef struct {
+    ngx_http_exam_shard_sh_t     *sh;
+    ngx_slab_pool_t              *shpool;
+    ngx_shm_zone_t               *shm_zone;
+    ngx_uint_t                    index;
+    struct ngx_http_exam_zone_s  *zone;
+} ngx_http_exam_shard_t;
+
+
+/* shared once, in the first shard's zone */
+
+typedef struct {
+    ngx_http_exam_stats_t         stats;
+    ngx_http_exam_attempt_t       attempts[NGX_HTTP_EXAM_ATTEMPTS];
+    ngx_atomic_t                  sweeper;  /* pid of the last spool sweep */
+} ngx_http_exam_shared_t;
+
+
+typedef struct ngx_http_exam_zone_s {
+    ngx_str_t                     name;
+    size_t                        size;     /* of all shards together */
+    ngx_uint_t                    n;
+    ngx_http_exam_shard_t        *shards;
+    ngx_http_exam_shared_t       *shared;
+} ngx_http_exam_zone_t;
+
+
+/* what a handler needs to know of a session: a copy made under the mutex */
+
+typedef struct {
+    exam_view_t                   view;     /* late_ms is set by the caller */
+    uint64_t                      gen;
+    uint64_t                      newest;   /* highest gen of the student */
+    int64_t                       login_at;
+    int64_t                       last_beat;
+    int32_t                       stored[EXAM_KINDS_MAX];
+    unsigned                      known:1;
+    unsigned                      cached:1; /* has a node in the zone */
+} ngx_http_exam_snapshot_t;
+
+
+char *ngx_http_exam_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/*
+ * Finds or makes the node of a verified token and copies it.  NGX_DECLINED when
+ * there is no room: the snapshot is then the one of a cold node.
+ */
+
+ngx_int_t ngx_http_exam_zone_touch(ngx_http_exam_zone_t *zone,
+    const exam_claims_t *claims, ngx_http_exam_snapshot_t *snap);
+
+/* the session, ended or not; NGX_DECLINED when the zone does not hold it */
+
+ngx_int_t ngx_http_exam_zone_look(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_http_exam_snapshot_t *snap);
+
+/* marks it ended (the first reason stays) and dirty */
+
+void ngx_http_exam_zone_end(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], exam_ended_e reason);
+
+/* 1/1000 requests a second, burst in requests; NGX_BUSY = over the limit */
+
+ngx_int_t ngx_http_exam_zone_poll(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t rate, ngx_uint_t burst);
+
+
+/*
+ * Segments.  `kind` is the index in exam_kinds.  The session's node is made by
+ * the caller's zone_touch; all functions return NGX_DECLINED when it, or room
+ * for its segments, is missing: the upload goes on without the zone's help.
+ */
+
+/* NGX_OK and *slot, NGX_BUSY: `limit` uploads of the kind are open */
+
+ngx_int_t ngx_http_exam_zone_upload_open(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, ngx_uint_t limit,
+    ngx_uint_t *slot);
+
+void ngx_http_exam_zone_upload_close(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t slot);
+
+/*
+ * NGX_OK: *seg is a copy (state RECEIVING while somebody finishes it);
+ * NGX_AGAIN: the number was received, its hash is no longer here;
+ * NGX_DECLINED: nothing known of it.  *highest (may be NULL): the highest
+ * number received or stored as far as the zone knows, -1 none, -2 not known.
+ */
+
+ngx_int_t ngx_http_exam_zone_segment(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, uint32_t n,
+    ngx_http_exam_hash_t *seg, int64_t *highest);
+
+/*
+ * Before the finish sequence: the first one wins.  NGX_OK: ours, must be ended
+ * by _commit or _abort; NGX_ABORT: received before, *seg tells with what hash;
+ * NGX_BUSY: a living process finishes the same number now; NGX_DECLINED.
+ */
+
+ngx_int_t ngx_http_exam_zone_segment_reserve(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_http_exam_hash_t *seg);
+
+void ngx_http_exam_zone_segment_commit(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], const ngx_http_exam_hash_t *seg);
+
+void ngx_http_exam_zone_segment_abort(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], const ngx_http_exam_hash_t *seg);
+
+/* the received ranges of a kind, copied into out (its memory is the caller's) */
+
+ngx_int_t ngx_http_exam_zone_received(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, exam_ranges_t *out);
+
+/* `stored` as settle answered it: raises the node's figure */
+
+void ngx_http_exam_zone_stored(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, int32_t stored);
+
+
+/* internal: for zone, heartbeat and flush only */
+
+ngx_http_exam_shard_t *ngx_http_exam_zone_shard(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN]);
+ngx_int_t ngx_http_exam_shard_lock(ngx_http_exam_shard_t *shard);
+void ngx_http_exam_shard_unlock(ngx_http_exam_shard_t *shard);
+ngx_http_exam_session_t *ngx_http_exam_find_locked(
+    ngx_http_exam_shard_t *shard, const uint8_t sid[EXAM_SID_LEN]);
+ngx_http_exam_session_t *ngx_http_exam_make_locked(
+    ngx_http_exam_shard_t *shard, const exam_claims_t *claims);
+void ngx_http_exam_dirty_locked(ngx_http_exam_shard_t *shard,
+    ngx_http_exam_session_t *s);
+void ngx_http_exam_view_locked(ngx_http_exam_shard_t *shard,
+    ngx_http_exam_session_t *s, exam_view_t *view);
+ngx_int_t ngx_http_exam_bucket(ngx_http_exam_bucket_t *b, ngx_uint_t rate,
+    ngx_uint_t burst);
+
+
+#endif /* NGX_HTTP_EXAM_ZONE_H_INCLUDED */
