@@ -18,6 +18,7 @@ typedef enum {
      * KEYS exam:loaded exam:{E} flags roster sessions stored seen changes
      * ARGV student code_sha256_hex sid node ip min_gen takeover|deny
      *      offline_after_ms login_early_ms kinds
+     * min_gen: the lowest generation allowed, what the node knows + 1 or 0.
      * -> array of strings: "ok" gen name seat title state starts_at ends_at
      *    pause_ms paused_at version extra_s flags_bits replaced_sid now_ms
      *    stored_csv      (this session's: -1 for each kind)
@@ -30,14 +31,15 @@ typedef enum {
      * ARGV student sid gen node reason kinds
      * Marks the session ended unless a higher gen has taken over.
      * -> "ok" ended state starts_at ends_at pause_ms paused_at extra_s
-     *    flags_bits, then pairs field value of this session's ledger
+     *    flags_bits stored_csv ("-": null), then pairs field value: this
+     *    session's ledger of these kinds above what stored_csv covers
      * or "err" "roster_loading" | "not_found"
      */
     EXAM_SCRIPT_LOGOUT,
 
     /*
      * KEYS exam:loaded exam:{E} flags sessions seen state stored changes
-     * ARGV node kinds rows     (rows: exam_flush_row_t, lines)
+     * ARGV node kinds rows     (rows: exam_flush_row_t, lines; may be empty)
      * -> "EMPTY" | "GONE" | a text: the exam's line, then a line a row
      */
     EXAM_SCRIPT_FLUSH,
@@ -45,10 +47,12 @@ typedef enum {
     /*
      * KEYS seg stored
      * ARGV student, then eight a row: sid kind n state node upload bytes sha256
-     * Raises states (receiving < lost < received < stored), never lowers them,
-     * then advances `stored` of each (sid, kind) over stored and lost numbers.
+     * Raises states (receiving < lost < received < stored), never lowers them;
+     * refused holds for one upload: it replaces that upload's own state below
+     * stored, and any other upload replaces it.  Then advances `stored` of each
+     * (sid, kind) over stored and lost numbers.
      * -> array, one string a row: the value that stands now, a space, and the
-     *    new `stored` number of its (sid, kind); "-" for kind "file"
+     *    new `stored` number of its (sid, kind); "-" for null and kind "file"
      */
     EXAM_SCRIPT_SETTLE,
 
