@@ -1,0 +1,421 @@
+
+/*
+ * Writers on a bounded buffer, and the small decoders that everything else in
+ * core stands on.  Pure: the caller's memory, no state, any thread.
+ *
+ * Invariant: start <= pos <= end, and nothing is written after an overflow, so
+ * that what stands in the buffer is always a prefix of what was meant.
+ */
+
+
+#include "exam_buf.h"
+
+
+static uint8_t *exam_buf_reserve(exam_buf_t *b, size_t len);
+static void exam_buf_escape(exam_buf_t *b, uint8_t c);
+static size_t exam_utf8_next(const uint8_t *p, size_t len);
+
+
+static const char  exam_hex_digits[] = "0123456789abcdef";
+
+
+void
+exam_buf_init(exam_buf_t *b, void *memory, size_t size)
+{
+    b->start = memory;
+    b->pos = b->start;
+    b->end = b->start + size;
+    b->overflow = false;
+}
+
+
+static uint8_t *
+exam_buf_reserve(exam_buf_t *b, size_t len)
+{
+    uint8_t  *p;
+
+    if (b->overflow || len > (size_t) (b->end - b->pos)) {
+        b->overflow = true;
+        return NULL;
+    }
+
+    p = b->pos;
+    b->pos += len;
+
+    return p;
+}
+
+
+void
+exam_buf_put(exam_buf_t *b, const void *data, size_t len)
+{
+    uint8_t  *p;
+
+    p = exam_buf_reserve(b, len);
+
+    if (p != NULL && len != 0) {
+        memcpy(p, data, len);
+    }
+}
+
+
+void
+exam_buf_char(exam_buf_t *b, char c)
+{
+    uint8_t  *p;
+
+    p = exam_buf_reserve(b, 1);
+
+    if (p != NULL) {
+        *p = (uint8_t) c;
+    }
+}
+
+
+void
+exam_buf_int(exam_buf_t *b, int64_t n)
+{
+    if (n < 0) {
+        exam_buf_char(b, '-');
+
+        /* INT64_MIN has no positive counterpart in int64_t */
+        exam_buf_uint(b, (uint64_t) -(n + 1) + 1);
+        return;
+    }
+
+    exam_buf_uint(b, (uint64_t) n);
+}
+
+
+void
+exam_buf_uint(exam_buf_t *b, uint64_t n)
+{
+    uint8_t  digits[20], *p;
+
+    p = digits + sizeof(digits);
+
+    do {
+        *--p = (uint8_t) ('0' + n % 10);
+        n /= 10;
+    } while (n != 0);
+
+    exam_buf_put(b, p, (size_t) (digits + sizeof(digits) - p));
+}
+
+
+void
+exam_buf_hex(exam_buf_t *b, const void *data, size_t len)
+{
+    size_t          i;
+    uint8_t        *p;
+    const uint8_t  *src;
+
+    if (len > SIZE_MAX / 2) {
+        b->overflow = true;
+        return;
+    }
+
+    p = exam_buf_reserve(b, len * 2);
+
+    if (p == NULL) {
+        return;
+    }
+
+    src = data;
+
+    for (i = 0; i < len; i++) {
+        *p++ = (uint8_t) exam_hex_digits[src[i] >> 4];
+        *p++ = (uint8_t) exam_hex_digits[src[i] & 0x0f];
+    }
+}
+
+
+void
+exam_buf_base64(exam_buf_t *b, const void *data, size_t len)
+{
+    uint8_t        *p;
+    uint32_t        v;
+    const uint8_t  *src;
+
+    static const char  alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    if (len > SIZE_MAX / 2) {
+        b->overflow = true;
+        return;
+    }
+
+    p = exam_buf_reserve(b, (len + 2) / 3 * 4);
+
+    if (p == NULL) {
+        return;
+    }
+
+    src = data;
+
+    for ( /* void */ ; len >= 3; len -= 3, src += 3) {
+        v = (uint32_t) src[0] << 16 | (uint32_t) src[1] << 8 | src[2];
+
+        *p++ = (uint8_t) alphabet[v >> 18];
+        *p++ = (uint8_t) alphabet[v >> 12 & 0x3f];
+        *p++ = (uint8_t) alphabet[v >> 6 & 0x3f];
+        *p++ = (uint8_t) alphabet[v & 0x3f];
+    }
+
+    if (len == 0) {
+        return;
+    }
+
+    v = (uint32_t) src[0] << 16;
+
+    if (len == 2) {
+        v |= (uint32_t) src[1] << 8;
+    }
+
+    *p++ = (uint8_t) alphabet[v >> 18];
+    *p++ = (uint8_t) alphabet[v >> 12 & 0x3f];
+    *p++ = (uint8_t) (len == 2 ? alphabet[v >> 6 & 0x3f] : '=');
+    *p = '=';
+}
+
+
+void
+exam_buf_json(exam_buf_t *b, exam_str_t s)
+{
+    size_t   i, run;
+    uint8_t  c;
+
+    exam_buf_char(b, '"');
+
+    run = 0;
+
+    for (i = 0; i < s.len; i++) {
+        c = s.data[i];
+
+        if (c >= 0x20 && c != '"' && c != '\\') {
+            continue;
+        }
+
+        if (i > run) {
+            exam_buf_put(b, s.data + run, i - run);
+        }
+
+        exam_buf_escape(b, c);
+        run = i + 1;
+    }
+
+    if (s.len > run) {
+        exam_buf_put(b, s.data + run, s.len - run);
+    }
+
+    exam_buf_char(b, '"');
+}
+
+
+static void
+exam_buf_escape(exam_buf_t *b, uint8_t c)
+{
+    switch (c) {
+
+    case '"':
+        exam_buf_lit(b, "\\\"");
+        return;
+
+    case '\\':
+        exam_buf_lit(b, "\\\\");
+        return;
+
+    case '\n':
+        exam_buf_lit(b, "\\n");
+        return;
+
+    case '\r':
+        exam_buf_lit(b, "\\r");
+        return;
+
+    case '\t':
+        exam_buf_lit(b, "\\t");
+        return;
+
+    default:
+        exam_buf_lit(b, "\\u00");
+        exam_buf_hex(b, &c, 1);
+    }
+}
+
+
+bool
+exam_buf_cstr(exam_buf_t *b)
+{
+    exam_buf_char(b, '\0');
+
+    if (b->overflow) {
+        return false;
+    }
+
+    /* the NUL stands behind the text and is not a part of it */
+    b->pos--;
+
+    return true;
+}
+
+
+bool
+exam_hex_decode(const uint8_t *hex, size_t hex_len, uint8_t *out, size_t len)
+{
+    size_t   i;
+    uint8_t  c, v;
+
+    if (len > SIZE_MAX / 2 || hex_len != len * 2) {
+        return false;
+    }
+
+    v = 0;
+
+    for (i = 0; i < hex_len; i++) {
+        c = hex[i];
+
+        if (c >= '0' && c <= '9') {
+            c = (uint8_t) (c - '0');
+
+        } else {
+            c |= 0x20;
+
+            if (c < 'a' || c > 'f') {
+                return false;
+            }
+
+            c = (uint8_t) (c - 'a' + 10);
+        }
+
+        v = (uint8_t) (v << 4 | c);
+
+        if (i & 1) {
+            out[i / 2] = v;
+        }
+    }
+
+    return true;
+}
+
+
+bool
+exam_uint_parse(const uint8_t *p, size_t len, uint64_t max, uint64_t *out)
+{
+    size_t    i;
+    uint64_t  d, n;
+
+    if (len == 0 || (len > 1 && p[0] == '0')) {
+        return false;
+    }
+
+    n = 0;
+
+    for (i = 0; i < len; i++) {
+        if (p[i] < '0' || p[i] > '9') {
+            return false;
+        }
+
+        d = (uint64_t) (p[i] - '0');
+
+        if (n > max / 10 || d > max - n * 10) {
+            return false;
+        }
+
+        n = n * 10 + d;
+    }
+
+    *out = n;
+
+    return true;
+}
+
+
+bool
+exam_utf8_valid(const uint8_t *p, size_t len)
+{
+    size_t    n;
+    uint64_t  word;
+
+    while (len != 0) {
+
+        /* bodies are nearly all ASCII: eight bytes a step */
+
+        if (len >= sizeof(word)) {
+            memcpy(&word, p, sizeof(word));
+
+            if ((word & 0x8080808080808080u) == 0) {
+                p += sizeof(word);
+                len -= sizeof(word);
+                continue;
+            }
+        }
+
+        n = exam_utf8_next(p, len);
+
+        if (n == 0) {
+            return false;
+        }
+
+        p += n;
+        len -= n;
+    }
+
+    return true;
+}
+
+
+/* the length of the character at p, 0 if malformed: RFC 3629 section 4 */
+
+static size_t
+exam_utf8_next(const uint8_t *p, size_t len)
+{
+    size_t   i, n;
+    uint8_t  hi, lo;
+
+    lo = 0x80;
+    hi = 0xbf;
+
+    if (p[0] < 0x80) {
+        return 1;
+    }
+
+    if (p[0] >= 0xc2 && p[0] <= 0xdf) {
+        n = 2;
+
+    } else if (p[0] >= 0xe0 && p[0] <= 0xef) {
+        n = 3;
+
+        if (p[0] == 0xe0) {
+            lo = 0xa0;              /* shorter forms exist below */
+
+        } else if (p[0] == 0xed) {
+            hi = 0x9f;              /* surrogates above */
+        }
+
+    } else if (p[0] >= 0xf0 && p[0] <= 0xf4) {
+        n = 4;
+
+        if (p[0] == 0xf0) {
+            lo = 0x90;
+
+        } else if (p[0] == 0xf4) {
+            hi = 0x8f;              /* above U+10FFFF */
+        }
+
+    } else {
+        return 0;
+    }
+
+    if (len < n || p[1] < lo || p[1] > hi) {
+        return 0;
+    }
+
+    for (i = 2; i < n; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+
+    return n;
+}
