@@ -1,0 +1,92 @@
+# shellcheck shell=bash
+# Paths, messages, and running a step with its output in a log file.
+
+# where everything that is not source goes
+VAR=$ROOT/var
+LOG=$VAR/log
+
+# the caller's LIBRARY_PATH would reach the linker, its locale our parsers
+unset LIBRARY_PATH
+export LC_ALL=C.UTF-8
+umask 022
+
+
+say() { printf '%s\n' "$*"; }
+
+step() { printf '==> %s\n' "$*"; }
+
+note() { printf 'note: %s\n' "$*" >&2; }
+
+die() { printf 'build.sh: %s\n' "$*" >&2; exit 1; }
+
+
+# Wrong use: exit 2 with a hint.
+
+usage_error()
+{
+    printf 'build.sh: %s\n' "$1" >&2
+    printf 'try: ./build.sh %s\n' "${COMMAND:+$COMMAND }--help" >&2
+    exit 2
+}
+
+
+# Folders below var/.  Not for other users: the sockets of the database and of
+# Redis lie here, and the recordings.
+
+need_var()
+{
+    if [ ! -d "$VAR" ]; then
+        mkdir -m 700 "$VAR" || die "cannot make \"$VAR\""
+    fi
+
+    [ -w "$VAR" ] \
+        || die "\"$VAR\" belongs to $(stat -c %U "$VAR"): run as that user"
+
+    mkdir -p "$VAR/log" "$VAR/run" "$VAR/bin" "$VAR/src" "$VAR/build"
+}
+
+
+# logged NAME command...: output to var/log/build-NAME.log, its end on failure.
+
+logged()
+{
+    local log=$LOG/build-$1.log
+    shift
+
+    "$@" >"$log" 2>&1 </dev/null && return 0
+
+    {
+        printf '%s\n' "---- the end of $log:"
+        tail -n 25 "$log"
+        printf '%s\n' "----"
+    } >&2
+
+    return 1
+}
+
+
+# One of build, up, down, ... at a time; the descriptor ends with the shell
+# and is closed for what stays behind (see started in util/stack.sh).
+
+lock_var()
+{
+    exec 9>"$VAR/run/lock"
+
+    flock -n 9 && return 0
+
+    step "waiting for another build.sh"
+    flock -w 1800 9 || die "another build.sh holds \"$VAR/run/lock\""
+}
+
+
+python()
+{
+    if [ -x /usr/bin/python3 ]; then
+        /usr/bin/python3 "$@"
+    else
+        python3 "$@"
+    fi
+}
+
+
+have() { command -v "$1" >/dev/null 2>&1; }
