@@ -2,7 +2,7 @@
 /*
  * The log of a daemon: one line a message,
  *
- *     2026-11-20T15:40:09.123Z warn redis cannot connect to "r.sock" (2: No ...)
+ *     2026-11-20T15:40:09.123Z warn redis cannot connect to "r.sock" (2: No.)
  *
  * UTC, level, component, text, and errno with its text when `err` is not 0.
  * Control characters are escaped, so a message is always one line, written by

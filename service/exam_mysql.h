@@ -72,11 +72,19 @@ typedef struct {
     MYSQL_BIND         *params;
     int64_t            *ints;       /* the values of bound integers */
     unsigned long      *lens;
+    bool                misbound;   /* a parameter that does not exist */
     unsigned            ncols;
     MYSQL_BIND         *binds;
     exam_stmt_col_t    *cols;
 } exam_stmt_t;
 
+
+/*
+ * What to do after error number `code` of the server or the client library;
+ * sets db->code and db->error, and closes a connection that is lost.
+ */
+
+exam_db_e exam_mysql_fail(exam_mysql_t *db, unsigned code, const char *error);
 
 /* 0, or -1 when the client library cannot be initialised */
 
@@ -87,7 +95,8 @@ void exam_mysql_init(exam_mysql_t *db, const exam_mysql_conf_t *conf);
 /*
  * Connects (timeouts: 5 s to connect, 60 s to read or write), sets utf8mb4,
  * sql_mode TRADITIONAL, READ COMMITTED.  No-op when connected.  `database`
- * false: without choosing the database (migrate creates it).
+ * false: without choosing the database (migrate creates it).  Whatever fails,
+ * a refused login too, is EXAM_DB_LOST.
  */
 
 EXAM_MUST_CHECK exam_db_e exam_mysql_connect(exam_mysql_t *db, bool database);

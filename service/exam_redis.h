@@ -8,6 +8,7 @@
  *
  * A client belongs to one thread.  Everything may be called while Redis is
  * away: it answers EXAM_REDIS_AWAY at once until the back-off allows a try.
+ * The program must ignore SIGPIPE: hiredis writes with write().
  */
 
 
@@ -42,7 +43,6 @@ typedef struct {
     int64_t             retry_at;   /* monotonic ms */
     unsigned            connects;   /* successful ones */
     size_t              pending;    /* pipelined commands without an answer */
-    bool                noscript;   /* scripts are to be loaded again */
     char                sha[EXAM_SCRIPT_MAX][41];
     char                error[EXAM_REDIS_ERROR_MAX];
 } exam_redis_t;
@@ -80,7 +80,8 @@ EXAM_MUST_CHECK exam_redis_e exam_redis_do(exam_redis_t *r, const char *fmt,
 
 /*
  * Pipelining: append, then take the replies in order.  Commands are sent when
- * 16 KB have gathered, or by exam_redis_replies().
+ * 16 KB have gathered, or by exam_redis_replies(), which should come every few
+ * thousand commands: until then the answers fill Redis's memory.
  */
 
 EXAM_MUST_CHECK exam_redis_e exam_redis_append(exam_redis_t *r, size_t n,
@@ -113,11 +114,15 @@ EXAM_MUST_CHECK exam_redis_e exam_redis_eval(exam_redis_t *r,
 EXAM_MUST_CHECK exam_redis_e exam_redis_append_eval(exam_redis_t *r,
     exam_script_e which, size_t n, const exam_str_t *args);
 
-/* a string or status reply as a view; empty for anything else */
+/* a string, status or error reply as a view; empty for anything else */
 
 exam_str_t exam_redis_str(const redisReply *reply);
 
-/* "OK" within the command's time-out? also: Redis's own clock, ms */
+/* an element of an array reply, NULL when there is none */
+
+const redisReply *exam_redis_item(const redisReply *reply, size_t i);
+
+/* Redis's own clock, ms: also the cheapest proof that it answers */
 
 EXAM_MUST_CHECK exam_redis_e exam_redis_time(exam_redis_t *r, int64_t *ms);
 
