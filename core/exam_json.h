@@ -5,8 +5,9 @@
  * (the caller's).  The arena is a plain block: nothing is freed, a body that
  * needs more is refused.
  *
- * A parser is a table of members: path in, typed sink out.  Unknown members are
- * ignored, wrong types and bad values are errors that name the member.
+ * A parser is a callback that knows where it is by depth and key, and tables of
+ * the scalar members it takes there.  What no table names is ignored.  A member
+ * that stands twice counts as it stands last.
  */
 
 
@@ -53,8 +54,10 @@ typedef struct {
     int64_t           integer;
     double            number;       /* set for INT and NUMBER */
     exam_str_t        string;       /* unescaped; valid during the call only */
+                                    /* always UTF-8, NUL is possible */
     unsigned          depth;        /* 0 = the top value itself */
-    exam_str_t        key;          /* of the member, empty in arrays */
+    exam_str_t        key;          /* of the member, empty in arrays and */
+                                    /* at an end */
 } exam_json_value_t;
 
 
@@ -65,11 +68,39 @@ typedef exam_err_e (*exam_json_pt)(void *data, const exam_json_value_t *v);
 
 /*
  * Parses one whole value with nothing but white space behind it.  BAD_JSON,
- * BAD_UTF8, TOO_DEEP, TOO_LARGE (arena used up) or what the callback returned.
+ * BAD_UTF8, TOO_DEEP (a ninth container is opened), TOO_LARGE (arena used up)
+ * or what the callback returned.
  */
 
 EXAM_MUST_CHECK exam_err_e exam_json_parse(exam_str_t body,
     exam_arena_t *arena, exam_json_pt callback, void *data);
+
+
+/*
+ * A scalar member of an object.  INT goes to an int64_t, BOOL to an int64_t
+ * that becomes 0 or 1, NUMBER to a double, STRING to an exam_str_t whose bytes
+ * are copied to the arena.
+ */
+
+typedef struct {
+    exam_str_t        name;
+    exam_json_type_e  type;
+    size_t            offset;       /* in the caller's structure */
+    int64_t           min;          /* of the value; a string's length */
+    int64_t           max;
+    bool              nullable;     /* null counts as given, sets nothing */
+} exam_json_member_t;
+
+
+/*
+ * Takes v if the table has its key, and sets the member's bit (by its place in
+ * the table) in *given.  Any other null is as if the member were not there.
+ * BAD_TYPE, BAD_VALUE (out of range, or not an integer), TOO_LARGE.
+ */
+
+EXAM_MUST_CHECK exam_err_e exam_json_take(const exam_json_member_t *table,
+    size_t n, const exam_json_value_t *v, exam_arena_t *arena, void *out,
+    uint32_t *given);
 
 
 #endif /* EXAM_JSON_H_INCLUDED */
