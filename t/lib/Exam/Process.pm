@@ -335,7 +335,8 @@ sub url { return $_[0]{url} }
 sub workers {
     my ($self) = @_;
 
-    my @pids = split ' ', slurp("/proc/$self->{pid}/task/$self->{pid}/children");
+    my $pid = $self->{pid};
+    my @pids = split ' ', slurp("/proc/$pid/task/$pid/children");
 
     return grep {
         slurp("/proc/$_/cmdline") =~ /^nginx: worker process(?! is sh)/

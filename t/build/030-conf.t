@@ -1,0 +1,43 @@
+# Every configuration in nginx-conf passes nginx -t as it stands there, and
+# what `up` makes of single.conf does too.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use Exam;
+use File::Path qw(make_path);
+use Test::More;
+
+my $root = $Exam::Process::Root;
+my $nginx = $ENV{TEST_NGINX_BINARY} // Exam::bin('nginx');
+my $prefix = Exam::dir() . '/prefix';
+
+make_path("$prefix/run", "$prefix/log", "$prefix/spool");
+Exam::spew("$prefix/keys", Exam::slurp(Exam::keys_file()));
+chmod 0600, "$prefix/keys";
+
+for my $conf (glob "$root/nginx-conf/*.conf") {
+    my $name = $conf =~ s{.*/}{}r;
+    my ($rc, $out, $err) = Exam::run($nginx, '-t', '-p', "$prefix/",
+                                     '-c', $conf);
+    is $rc, 0, "$name is valid" or diag $err;
+    unlike $err, qr/\[(?:warn|error|crit|alert|emerg)\]/, "$name: no warning";
+
+    like Exam::slurp($conf), qr/^ *exam_heartbeat_rate 2r\/s burst=20;$/m,
+        "$name: the heartbeat rate has a line of its own";
+}
+
+my $script = "set -euo pipefail; ROOT=$root; . $root/util/common.sh;"
+             . " . $root/util/up.sh; PORT=18999; render_conf";
+my ($rc, $out, $err) = Exam::run('bash', '-c', $script);
+is $rc, 0, 'single.conf is rendered' or diag $err;
+like $out, qr/^ *listen +18999 /m, 'rendered: the port';
+like $out, qr/^user +root;$/m, 'rendered: the user' if $> == 0;
+
+Exam::spew("$prefix/nginx.conf", $out);
+($rc, $out, $err) = Exam::run($nginx, '-t', '-p', "$prefix/",
+                              '-c', "$prefix/nginx.conf");
+is $rc, 0, 'rendered: valid' or diag $err;
+
+done_testing;

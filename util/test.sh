@@ -1,0 +1,192 @@
+# shellcheck shell=bash
+# test: all tests under one prove.
+
+# shellcheck source=util/build.sh
+. "$ROOT/util/build.sh"
+
+
+help_test()
+{
+    cat <<'END'
+usage: ./build.sh test [--dynamic] [--asan] [--clang] [PART|FILE...]
+
+Builds and runs tests; the last lines are prove's, exit 0 when all passed.
+Every test has servers of its own on free ports; a running stack stays as it
+is.
+
+Parts are the folders below t/ and these:
+
+  nginx     t/*.t: the module, with Test::Nginx
+  unit      t/unit: C programs
+  core      the core compiled alone, gcc and clang, all warnings
+  lint      what ./build.sh lint does
+
+Without parts: everything with the static module and gcc; then nginx and unit
+with the dynamic module and clang; then everything but t/build under
+AddressSanitizer and UBSan.
+
+  --dynamic   the module is loaded with load_module
+  --asan      sanitizers, nginx's pools in debug mode
+  --clang     compiled by clang
+
+  JOBS=2      how many tests run at a time
+  TEST_NGINX_USE_HUP=1, TEST_NGINX_USE_VALGRIND=1, ...: see Test::Nginx
+END
+}
+
+
+cmd_test()
+{
+    local base=static compiler=${CC:-gcc} chosen=no parts=() run
+
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --dynamic | --asan) base=${1#--}; chosen=yes ;;
+        --clang) compiler=clang; chosen=yes ;;
+        -*) usage_error "unknown option \"$1\"" ;;
+        *) check_part "$1"; parts+=("$1") ;;
+        esac
+        shift
+    done
+
+    need_var
+    lock_var
+    need_deps
+    rm -rf "$VAR/test"
+
+    TESTS=()
+
+    if [ "$chosen" = no ] && [ ${#parts[@]} -eq 0 ]; then
+        add_run static gcc "$(all_parts)"
+        add_run dynamic clang "unit nginx"
+        add_run asan gcc "$(all_parts | grep -vx build)"
+    else
+        [ ${#parts[@]} -gt 0 ] || mapfile -t parts < <(all_parts)
+        add_run "$base" "$compiler" "${parts[*]}"
+    fi
+
+    [ ${#TESTS[@]} -gt 0 ] || die "no test there"
+
+    # the lock is for building
+    exec 9>&-
+    cd "$ROOT"
+    exec prove -j "${JOBS:-2}" "${TESTS[@]}" </dev/null
+}
+
+
+# unit, nginx, then the other folders.
+
+all_parts()
+{
+    local folder
+
+    echo unit
+    echo nginx
+
+    for folder in "$ROOT"/t/*/; do
+        folder=$(basename "$folder")
+        [ "$folder" = unit ] || [ -z "$(part_files "$folder")" ] \
+            || echo "$folder"
+    done
+}
+
+
+check_part()
+{
+    case $1 in
+    core | lint | unit | nginx) return 0 ;;
+    */* | *.t)
+        [ -f "$ROOT/$1" ] || usage_error "no test file \"$1\""
+        ;;
+    *)
+        [ -n "$(part_files "$1")" ] \
+            || usage_error "unknown part \"$1\"; there are core lint $(
+                all_parts | tr '\n' ' ')"
+        ;;
+    esac
+}
+
+
+# The test files of a part, relative to the root.
+
+part_files()
+{
+    local glob file
+
+    case $1 in
+    core) glob=t/build/*-core.t ;;
+    lint) glob=t/build/*-lint.t ;;
+    nginx) glob=t/*.t ;;
+    */* | *.t) glob=$1 ;;
+    *) glob=t/$1/*.t ;;
+    esac
+
+    for file in "$ROOT"/$glob; do
+        [ ! -f "$file" ] || printf '%s\n' "${file#"$ROOT"/}"
+    done
+}
+
+
+# add_run BASE COMPILER "PART...": builds and adds to TESTS.
+
+add_run()
+{
+    local part file
+    local CC=$2
+
+    build_flavour "$1"
+
+    for part in $3; do
+        if [ "$part" = unit ]; then
+            build_units
+            for file in $(make -s -C "$ROOT" CC="$CC" FLAVOUR="$FLAVOUR" \
+                              BUILD="var/build/$FLAVOUR" list-units)
+            do
+                add_test "unit/${file##*/}.t" "./$file"
+            done
+        fi
+
+        for file in $(part_files "$part"); do
+            add_test "${file#t/}" "perl $file"
+        done
+    done
+}
+
+
+build_units()
+{
+    local make=(make -C "$ROOT" CC="$CC" FLAVOUR="$FLAVOUR"
+                BUILD="var/build/$FLAVOUR" unit)
+
+    "${make[@]}" -q >/dev/null 2>&1 && return 0
+
+    step "unit tests ($FLAVOUR)"
+    logged "unit-$FLAVOUR" "${make[@]}" -j "$JOBS" \
+        || die "the unit tests do not compile"
+}
+
+
+# One prove for all flavours needs a name for each test in each flavour: a
+# script in var/test/FLAVOUR that sets the environment and runs the test.
+
+add_test()
+{
+    local script=$VAR/test/$FLAVOUR/$1 module=
+
+    [ ! -f "$BUILD/bin/ngx_http_exam_module.so" ] \
+        || module=$BUILD/bin/ngx_http_exam_module.so
+
+    mkdir -p "${script%/*}"
+
+    cat > "$script" <<END
+#!/bin/sh
+cd '$ROOT' || exit 1
+export EXAM_ROOT='$ROOT' EXAM_BIN='$BUILD/bin' EXAM_FLAVOUR='$FLAVOUR'
+export EXAM_NGINX_TREE='$NGINX_TREE' EXAM_CC='$CC'
+export TEST_NGINX_BINARY='$BUILD/bin/nginx' TEST_NGINX_RANDOMIZE=1
+export TEST_NGINX_LOAD_MODULES='$module'
+exec timeout -k 20 900 $2
+END
+    chmod +x "$script"
+    TESTS+=("${script#"$ROOT"/}")
+}
