@@ -308,7 +308,7 @@ sub sid {
 }
 
 
-# exam_id_hash() of core/exam_id.c: FNV-1a of "exam|student".
+# exam_id_hash() of core/exam_id.c: FNV-1a of "exam|student", then mixed.
 
 sub student_hash {
     my ($exam, $student) = @_;
@@ -319,7 +319,12 @@ sub student_hash {
         $hash = (($hash ^ $c) * 16777619) & 0xffffffff;
     }
 
-    return $hash;
+    $hash ^= $hash >> 16;
+    $hash = ($hash * 0x85ebca6b) & 0xffffffff;
+    $hash ^= $hash >> 13;
+    $hash = ($hash * 0xc2b2ae35) & 0xffffffff;
+
+    return $hash ^ $hash >> 16;
 }
 
 
