@@ -79,6 +79,12 @@ exam_status_t exam_state_status(const exam_view_t *v, int64_t now);
 EXAM_MUST_CHECK exam_err_e exam_state_check(const exam_view_t *v,
     exam_action_e action, int64_t now);
 
+/*
+ * Names as they stand in Redis and in replies; "" is a session that goes on.
+ * A reason that this version does not know is read as forced: the session has
+ * ended, whatever for.  An unknown state is EXAM_STATE_UNKNOWN.
+ */
+
 const char *exam_state_name(exam_state_e state);
 exam_state_e exam_state_parse(const char *p, size_t len);
 const char *exam_ended_name(exam_ended_e ended);
