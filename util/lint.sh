@@ -10,7 +10,7 @@ help_lint()
     cat <<'END'
 usage: ./build.sh lint
 
-Checks all files under version control: 80 columns, no tabs, no white space
+Checks all files but those below var/: 80 columns, no tabs, no white space
 at line ends; C files of at most 800 lines, functions of at most 80, no
 comments with two slashes; the core compiled alone by gcc and clang with
 -pedantic -Wconversion -Werror; cppcheck and shellcheck where installed.
@@ -36,14 +36,18 @@ cmd_lint()
 }
 
 
-# Files of the repository, new ones included; `*.c` etc. as arguments.
+# lint_files PATTERN...: the files of that name or path, but not below var/.
 
 lint_files()
 {
-    git ls-files --cached --others --exclude-standard -- "$@" \
-        | while read -r file; do
-            [ ! -f "$file" ] || printf '%s\n' "$file"
-        done
+    local tests=() pattern
+
+    for pattern in "$@"; do
+        tests+=(-o -path "./$pattern")
+    done
+
+    find . \( -path ./var -o -path ./.git \) -prune \
+        -o -type f \( "${tests[@]:1}" \) -print | sed 's|^\./||' | sort
 }
 
 
