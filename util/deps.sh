@@ -40,6 +40,7 @@ cmd_deps()
     need_var
     lock_var
     need_deps
+    need_test_nginx
     say "nothing is missing"
 }
 
@@ -50,12 +51,12 @@ need_deps()
 {
     # shellcheck disable=SC2086
     apt_need $PACKAGES
-    need_test_nginx
     need_nginx_source
 }
 
 
-# Test::Nginx is not in Debian 12 and 13: any installed one will do.
+# For the tests only.  Test::Nginx is not in Debian 12 and 13: any installed
+# one will do.
 
 need_test_nginx()
 {
@@ -87,7 +88,7 @@ build.sh: Test::Nginx is missing, and no mirror gave it.  Any of these helps:
   - cpan Test::Nginx
 Building and running do not need it, only the tests do.
 END
-        [ "$COMMAND" != test ] || exit 1
+        exit 1
     }
 }
 

@@ -52,6 +52,7 @@ cmd_test()
     need_var
     lock_var
     need_deps
+    need_test_nginx
     rm -rf "$VAR/test"
 
     TESTS=()
