@@ -61,7 +61,7 @@ set_flavour()
     [ "$(basename "$CC")" = gcc ] || FLAVOUR=$FLAVOUR-$(basename "$CC")
     [ "$NGINX_SERIES" = 1.26 ] || FLAVOUR=$FLAVOUR-$NGINX_SERIES
 
-    BUILD=$VAR/build/$FLAVOUR
+    BUILD=$MADE/build/$FLAVOUR
     JOBS=$(nproc)
 }
 
@@ -80,7 +80,7 @@ build_flavour()
 
     local program
     for program in nginx exam-worker examctl; do
-        ln -sfn "../build/$FLAVOUR/bin/$program" "$VAR/bin/$program"
+        ln -sfn "$BUILD/bin/$program" "$VAR/bin/$program"
     done
 }
 

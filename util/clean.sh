@@ -20,11 +20,11 @@ END
 
 cmd_clean()
 {
-    local what=("$VAR/build" "$VAR/test" "$VAR/bin") name
+    local what=("$MADE/build" "$MADE/test" "$VAR/bin") name
 
     while [ $# -gt 0 ]; do
         case $1 in
-        --sources) what+=("$VAR/src" "$VAR/apt") ;;
+        --sources) what+=("$MADE/src" "$MADE/apt") ;;
         --data) what=("$VAR") ;;
         *) usage_error "unknown argument \"$1\"" ;;
         esac

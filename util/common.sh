@@ -1,8 +1,10 @@
 # shellcheck shell=bash
 # Paths, messages, and running a step with its output in a log file.
 
-# where everything that is not source goes
-VAR=$ROOT/var
+# Everything that is not source: what can be made again, and the running
+# stack.  EXAM_VAR puts the stack elsewhere: a second one beside the first.
+MADE=$ROOT/var
+VAR=${EXAM_VAR:-$MADE}
 LOG=$VAR/log
 
 # the caller's LIBRARY_PATH would reach the linker, its locale our parsers
@@ -35,14 +37,19 @@ usage_error()
 
 need_var()
 {
-    if [ ! -d "$VAR" ]; then
-        mkdir -m 700 "$VAR" || die "cannot make \"$VAR\""
-    fi
+    local dir
 
-    [ -w "$VAR" ] \
-        || die "\"$VAR\" belongs to $(stat -c %U "$VAR"): run as that user"
+    for dir in "$MADE" "$VAR"; do
+        if [ ! -d "$dir" ]; then
+            mkdir -m 700 "$dir" || die "cannot make \"$dir\""
+        fi
 
-    mkdir -p "$VAR/log" "$VAR/run" "$VAR/bin" "$VAR/src" "$VAR/build"
+        [ -w "$dir" ] \
+            || die "\"$dir\" belongs to $(stat -c %U "$dir"):" \
+                   "run as that user"
+    done
+
+    mkdir -p "$VAR/log" "$VAR/run" "$VAR/bin" "$MADE/src" "$MADE/build"
 }
 
 

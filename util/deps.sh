@@ -69,7 +69,7 @@ need_test_nginx()
     if apt_has "$package" || deb_cached "$package" >/dev/null; then
         apt_need "$package"
     else
-        local dir=$VAR/apt/sid deb
+        local dir=$MADE/apt/sid deb
 
         if apt_private sid "$dir" deb \
             && (cd "$dir" && logged test-nginx apt-get -c "$dir/apt.conf" \
@@ -110,7 +110,7 @@ need_nginx_source()
     fi
 
     NGINX_SERIES=${NGINX_VERSION:-1.26}
-    NGINX_TREE=$VAR/src/nginx-$NGINX_SERIES
+    NGINX_TREE=$MADE/src/nginx-$NGINX_SERIES
 
     local suite
 
@@ -125,7 +125,7 @@ need_nginx_source()
 
     step "nginx $NGINX_SERIES: the source package of Debian $suite"
 
-    local dir=$VAR/apt/$suite dsc
+    local dir=$MADE/apt/$suite dsc
 
     apt_private "$suite" "$dir" deb-src \
         || die "the package lists of Debian $suite cannot be had"
@@ -168,7 +168,7 @@ nginx_tree_given()
         || die "NGINX_SRC \"$NGINX_SRC\" is not a source tree of nginx"
 
     NGINX_SERIES=src-$(printf '%s' "$from" | cksum | cut -d' ' -f1)
-    NGINX_TREE=$VAR/src/nginx-$NGINX_SERIES
+    NGINX_TREE=$MADE/src/nginx-$NGINX_SERIES
 
     mkdir -p "$NGINX_TREE"
     cp -au "$from/." "$NGINX_TREE/"

@@ -53,7 +53,7 @@ cmd_test()
     lock_var
     need_deps
     need_test_nginx
-    rm -rf "$VAR/test"
+    rm -rf "$MADE/test"
 
     TESTS=()
 
@@ -172,7 +172,7 @@ build_units()
 
 add_test()
 {
-    local script=$VAR/test/$FLAVOUR/$1 module=
+    local script=$MADE/test/$FLAVOUR/$1 module=
 
     [ ! -f "$BUILD/bin/ngx_http_exam_module.so" ] \
         || module=$BUILD/bin/ngx_http_exam_module.so

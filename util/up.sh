@@ -26,6 +26,7 @@ var/nginx.conf is made of nginx-conf/single.conf, and again when that changes,
 until you edit it: then it is yours.
 
   PORT=8080     where nginx listens; kept until another is given
+  EXAM_VAR=DIR  another folder than var/ for a second stack (all commands)
   CC, NGINX_VERSION, NGINX_SRC: see ./build.sh build --help
 END
 }
@@ -76,13 +77,13 @@ choose_port()
 check_paths()
 {
     [ "${#MYSQL_SOCKET}" -le 107 ] \
-        || die "the path \"$ROOT\" is too long for unix sockets" \
+        || die "the path \"$VAR\" is too long for unix sockets" \
                "(\"$MYSQL_SOCKET\" has ${#MYSQL_SOCKET} bytes, 107 are" \
                "possible): move the folder"
 
-    case $ROOT in
+    case $ROOT$VAR in
     *[!A-Za-z0-9/._+@,=-]*)
-        die "the path \"$ROOT\" has characters that make or nginx" \
+        die "the path \"$VAR\" has characters that make or nginx" \
             "misread: move the folder"
         ;;
     esac
