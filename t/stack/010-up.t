@@ -178,11 +178,11 @@ for my $name (sort keys %kill) {
     is scalar(rows(\%env)), 3, "$name killed: the rows are there";
     is Exam::request('GET', "$env{URL}/ready", {}, undef,
                      fresh => 1)->{status}, 200, "$name killed: ready";
-    ok Exam::wait_for {
+    ok +(Exam::wait_for {
         my $s = Exam::request('GET', "$env{URL}/status", {}, undef,
                               fresh => 1);
         ref $s->{json}{degraded} && !@{ $s->{json}{degraded} };
-    } 20, "$name killed: nothing is degraded";
+    } 20), "$name killed: nothing is degraded";
 }
 
 
