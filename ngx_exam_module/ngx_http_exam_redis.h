@@ -21,9 +21,8 @@
 #include "../core/exam_script.h"
 
 
-#define NGX_HTTP_EXAM_REDIS_PENDING  4096           /* calls */
-#define NGX_HTTP_EXAM_REDIS_OUTPUT   (8 * 1024 * 1024)  /* unsent bytes */
-#define NGX_HTTP_EXAM_REDIS_ARGS     1700           /* words of one call */
+#define NGX_HTTP_EXAM_REDIS_PENDING  4096       /* calls without an answer */
+#define NGX_HTTP_EXAM_REDIS_OUTPUT   8388608    /* bytes of these calls */
 
 
 typedef struct {
