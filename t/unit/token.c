@@ -1,0 +1,750 @@
+
+/*
+ * exam_token: forged, expired, truncated and re-spelled tokens.  Tokens of
+ * foreign forms are made here by OpenSSL's HMAC, so that a mistake in the pad
+ * states cannot hide.
+ */
+
+
+#include "tap.h"
+
+#include "exam_token.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+
+#define NOW     1763650000
+#define KEY_C1  "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+#define KEY_C2  "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+#define KEY_S1  "aa0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+#define HEADER  "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"c1\"}"
+#define SID     "5ea034d70102030405060708090a0bff"
+#define PAYLOAD "{\"sid\":\"" SID "\",\"gen\":7,\"iat\":1763650000,"              \
+                "\"exp\":1763650001,\"exam\":\"30\",\"sub\":\"S001\"}"
+
+
+typedef struct {
+    size_t   len;
+    uint8_t  data[1024];
+} token_t;
+
+
+static void ring_of(exam_keyring_t *ring, const char *file);
+static void key_of(const char *hex, uint8_t key[32]);
+static void base64url(token_t *t, const void *data, size_t len);
+static token_t make(const char *key, const char *header, const char *payload);
+static exam_err_e verify(const exam_keyring_t *ring, const token_t *t,
+    int64_t now);
+static bool peek(const exam_keyring_t *ring, const uint8_t *p, size_t len,
+    uint8_t sid[EXAM_SID_LEN]);
+static void test_keys(void);
+static void test_issue(void);
+static void test_expiry(void);
+static void test_headers(void);
+static void test_payloads(void);
+static void test_spelling(void);
+static void test_theft(void);
+static void test_classes(void);
+static void test_rotation(void);
+static void test_bits(void);
+static void test_lengths(void);
+static void test_peek(void);
+
+
+static exam_keyring_t  ring;
+
+
+int
+main(void)
+{
+    ring_of(&ring, "c1 candidate " KEY_C1 "\ns1 staff " KEY_S1 "\n");
+
+    test_keys();
+    test_issue();
+    test_expiry();
+    test_headers();
+    test_payloads();
+    test_spelling();
+    test_theft();
+    test_classes();
+    test_rotation();
+    test_bits();
+    test_lengths();
+    test_peek();
+
+    return tap_done();
+}
+
+
+static void
+ring_of(exam_keyring_t *r, const char *file)
+{
+    unsigned     line;
+    const char  *what;
+
+    if (exam_keyring_parse(r, exam_str_make(file, strlen(file)), &line, &what)
+        != EXAM_OK)
+    {
+        printf("Bail out! line %u: %s\n", line, what);
+        exit(1);
+    }
+}
+
+
+static void
+key_of(const char *hex, uint8_t key[32])
+{
+    if (!exam_hex_decode((const uint8_t *) hex, strlen(hex), key, 32)) {
+        printf("Bail out! not a key\n");
+        exit(1);
+    }
+}
+
+
+static void
+base64url(token_t *t, const void *data, size_t len)
+{
+    int   i, n;
+    char  m[1024];
+
+    n = EVP_EncodeBlock((unsigned char *) m, data, (int) len);
+
+    for (i = 0; i < n && m[i] != '='; i++) {
+        t->data[t->len++] = m[i] == '+' ? '-' : m[i] == '/' ? '_'
+                                                            : (uint8_t) m[i];
+    }
+}
+
+
+static token_t
+make(const char *key, const char *header, const char *payload)
+{
+    token_t   t;
+    uint8_t   secret[32], mac[32];
+    unsigned  n;
+
+    key_of(key, secret);
+
+    t.len = 0;
+    base64url(&t, header, strlen(header));
+    t.data[t.len++] = '.';
+    base64url(&t, payload, strlen(payload));
+
+    HMAC(EVP_sha256(), secret, 32, t.data, t.len, mac, &n);
+
+    t.data[t.len++] = '.';
+    base64url(&t, mac, 32);
+
+    return t;
+}
+
+
+static exam_err_e
+verify(const exam_keyring_t *r, const token_t *t, int64_t now)
+{
+    void           *p;
+    exam_err_e      err;
+    exam_claims_t   claims;
+
+    p = tap_exact(t->data, t->len);
+    err = exam_token_verify(r, EXAM_KEY_CANDIDATE, exam_str_make(p, t->len),
+                            now, &claims);
+    free(p);
+
+    return err;
+}
+
+
+static bool
+peek(const exam_keyring_t *r, const uint8_t *p, size_t len,
+    uint8_t sid[EXAM_SID_LEN])
+{
+    bool   found;
+    void  *copy;
+
+    copy = tap_exact(p, len);
+    found = exam_token_peek(r, EXAM_KEY_CANDIDATE, exam_str_make(copy, len),
+                            sid);
+    free(copy);
+
+    return found;
+}
+
+
+static void
+test_keys(void)
+{
+    void            *p;
+    size_t           i, len;
+    unsigned         line;
+    exam_err_e       err;
+    const char      *what;
+    exam_keyring_t   r;
+
+    static const struct {
+        const char  *file;
+        unsigned     line;          /* 0: good */
+    } t[] = {
+        { "c1 candidate " KEY_C1, 0 },
+        { "# c\n\n \t\n  c1\tcandidate  " KEY_C1 " \n\t# d\n", 0 },
+        { "c1 candidate " KEY_C1 "\nc2 candidate " KEY_C2 "\n"
+          "s1 staff " KEY_C1 "\ns2 staff " KEY_C2 "\n", 0 },
+        { "0123456789abcd_- candidate " KEY_C1, 0 },
+        { "", 1 },
+        { "# nothing\n", 2 },
+        { "s1 staff " KEY_S1 "\n", 2 },
+        { "c1 candidate\n", 1 },
+        { "c1 candidate " KEY_C1 " x\n", 1 },
+        { "c1 candidate " KEY_C1 " # c\n", 1 },
+        { "\nc1 root " KEY_C1 "\n", 2 },
+        { "c1 Candidate " KEY_C1 "\n", 1 },
+        { "c1 candidate " KEY_C1 "00\n", 1 },
+        { "c1 candidate 00\n", 1 },
+        { "c1 candidate " KEY_C1 "\r\n", 1 },
+        { "0123456789abcd_-x candidate " KEY_C1, 1 },
+        { "c\"1 candidate " KEY_C1, 1 },
+        { "c.1 candidate " KEY_C1, 1 },
+        { "c1 candidate " KEY_C1 "\nc1 candidate " KEY_C2 "\n", 2 },
+        { "c1 candidate " KEY_C1 "\nc1 staff " KEY_C2 "\n", 2 },
+        { "c1 candidate " KEY_C1 "\nc2 candidate " KEY_C2 "\n#\n"
+          "c3 candidate " KEY_C1 "\n", 4 }
+    };
+
+    for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+        len = strlen(t[i].file);
+        p = tap_exact(t[i].file, len);
+        line = 0;
+        what = NULL;
+        err = exam_keyring_parse(&r, exam_str_make(p, len), &line, &what);
+        free(p);
+
+        if (t[i].line == 0) {
+            tap_ok(err == EXAM_OK, "key file %d is good: %s", (int) i,
+                   what == NULL ? "" : what);
+            continue;
+        }
+
+        tap_ok(err == EXAM_ERR_BAD_VALUE && line == t[i].line && what != NULL,
+               "key file %d is refused in line %u: %s", (int) i, line,
+               what == NULL ? "" : what);
+    }
+
+    len = strlen("c1 candidate " KEY_C1) + 1;
+    p = tap_exact("c1 candidate " KEY_C1, len);
+    err = exam_keyring_parse(&r, exam_str_make(p, len), &line, &what);
+    tap_is(err, EXAM_ERR_BAD_VALUE, "a NUL is no blank");
+    free(p);
+}
+
+
+static void
+test_issue(void)
+{
+    size_t          len, size;
+    bool            small;
+    token_t         want;
+    uint8_t         t[EXAM_TOKEN_MAX];
+    exam_claims_t   in, out;
+
+    memset(&in, 0, sizeof(in));
+
+    in.exam = exam_str("30");
+    in.student = exam_str("S001");
+    in.gen = 7;
+    in.iat = NOW;
+    in.exp = NOW + 1;
+    (void) exam_sid_parse(exam_str(SID), in.sid);
+
+    want = make(KEY_C1, HEADER, PAYLOAD);
+    len = exam_token_issue(&ring, EXAM_KEY_CANDIDATE, &in, t, sizeof(t));
+
+    tap_ok(len == want.len && memcmp(t, want.data, len) == 0,
+           "issued as OpenSSL would make it");
+
+    tap_is(exam_token_verify(&ring, EXAM_KEY_CANDIDATE, exam_str_make(t, len),
+                             NOW, &out), EXAM_OK, "and verified");
+    tap_ok(exam_str_eq(out.exam, in.exam)
+           && exam_str_eq(out.student, in.student)
+           && memcmp(out.sid, in.sid, EXAM_SID_LEN) == 0
+           && out.gen == 7 && out.iat == NOW && out.exp == NOW + 1,
+           "with all its claims");
+
+    small = true;
+
+    for (size = 0; size < len; size++) {
+        uint8_t  *m = tap_exact(t, size);
+
+        small = small && exam_token_issue(&ring, EXAM_KEY_CANDIDATE, &in, m,
+                                          size) == 0;
+        free(m);
+    }
+
+    tap_ok(small, "0 for each size that is too small");
+
+    ring_of(&ring, "c1 candidate " KEY_C1 "\n");
+    tap_is((int64_t) exam_token_issue(&ring, EXAM_KEY_STAFF, &in, t,
+                                      sizeof(t)), 0,
+           "0 without a key of the class");
+    ring_of(&ring, "c1 candidate " KEY_C1 "\ns1 staff " KEY_S1 "\n");
+}
+
+
+static void
+test_expiry(void)
+{
+    token_t        t;
+    exam_err_e     err;
+    exam_claims_t  claims;
+
+    t = make(KEY_C1, HEADER, PAYLOAD);
+
+    tap_is(verify(&ring, &t, NOW), EXAM_OK, "one second before exp");
+    tap_is(verify(&ring, &t, NOW + 1), EXAM_ERR_TOKEN_EXPIRED, "at exp");
+    tap_is(verify(&ring, &t, NOW + 2), EXAM_ERR_TOKEN_EXPIRED, "after exp");
+
+    memset(&claims, 0, sizeof(claims));
+    err = exam_token_verify(&ring, EXAM_KEY_CANDIDATE,
+                            exam_str_make(t.data, t.len), NOW + 9, &claims);
+    tap_ok(err == EXAM_ERR_TOKEN_EXPIRED
+           && exam_str_eq(claims.student, exam_str("S001")),
+           "an expired token still tells whose it was");
+
+    t.data[t.len - 2] ^= 1;
+    tap_is(verify(&ring, &t, NOW + 9), EXAM_ERR_TOKEN_INVALID,
+           "expired and forged: invalid");
+}
+
+
+static void
+test_headers(void)
+{
+    size_t   i;
+    token_t  t;
+
+    /* all with a right MAC of our key */
+
+    static const char *const  bad[] = {
+        "{\"alg\":\"none\",\"typ\":\"JWT\",\"kid\":\"c1\"}",
+        "{\"alg\":\"hs256\",\"typ\":\"JWT\",\"kid\":\"c1\"}",
+        "{\"alg\":\"HS512\",\"typ\":\"JWT\",\"kid\":\"c1\"}",
+        "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"c2\"}",
+        "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"s1\"}",
+        "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"c1\" }",
+        "{\"alg\":\"HS256\",\"kid\":\"c1\",\"typ\":\"JWT\"}",
+        "{\"alg\":\"HS256\",\"typ\":\"JWT\"}",
+        "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"c1\",\"x\":1}",
+        "{\"typ\":\"JWT\",\"alg\":\"HS256\",\"kid\":\"c1\"}",
+        ""
+    };
+
+    t = make(KEY_C1, HEADER, PAYLOAD);
+    tap_is(verify(&ring, &t, NOW), EXAM_OK, "our header");
+
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        t = make(KEY_C1, bad[i], PAYLOAD);
+        tap_ok(verify(&ring, &t, NOW) == EXAM_ERR_TOKEN_INVALID,
+               "header %s is refused", bad[i]);
+    }
+
+    /* alg none as libraries took it: no MAC at all */
+
+    t = make(KEY_C1, bad[0], PAYLOAD);
+    t.len -= 43;
+    tap_is(verify(&ring, &t, NOW), EXAM_ERR_TOKEN_INVALID,
+           "alg none with an empty MAC");
+
+    t = make(KEY_C1, HEADER, PAYLOAD);
+    t.len -= 43;
+    tap_is(verify(&ring, &t, NOW), EXAM_ERR_TOKEN_INVALID,
+           "our header with an empty MAC");
+
+    t.len -= 1;
+    tap_is(verify(&ring, &t, NOW), EXAM_ERR_TOKEN_INVALID,
+           "our header without a MAC");
+}
+
+
+/* all with a right MAC: whoever holds the key may not bend the form either */
+
+static void
+test_payloads(void)
+{
+    size_t   i;
+    token_t  t;
+
+#define HEAD  "{\"sid\":\"" SID "\",\"gen\":7,\"iat\":1763650000,"
+#define TAIL  "\"exam\":\"30\",\"sub\":\"S001\"}"
+
+    static const char *const  bad[] = {
+        "",
+        "{}",
+        "null",
+        HEAD "\"exp\":1763650001," TAIL " ",
+        " " HEAD "\"exp\":1763650001," TAIL,
+        HEAD "\"exp\":1763650001, " TAIL,
+        HEAD "\"exp\": 1763650001," TAIL,
+        HEAD "\"exp\":01763650001," TAIL,
+        HEAD "\"exp\":+1763650001," TAIL,
+        HEAD "\"exp\":-1763650001," TAIL,
+        HEAD "\"exp\":1763650001.0," TAIL,
+        HEAD "\"exp\":1.763650001e9," TAIL,
+        HEAD "\"exp\":\"1763650001\"," TAIL,
+        HEAD "\"exp\":," TAIL,
+        HEAD "\"exp\":9223372036854775808," TAIL,
+        HEAD "\"exp\":18446744073709551617," TAIL,
+        HEAD TAIL,
+        HEAD "\"exp\":1763650001,\"aud\":\"staff\"," TAIL,
+        HEAD "\"exp\":1763650001," TAIL "x",
+        HEAD "\"exp\":1763650001,\"exam\":\"30\",\"sub\":\"S001\",\"x\":1}",
+        HEAD "\"exp\":1763650001,\"exam\":\"30\",\"sub\":\"S001\"",
+        HEAD "\"exp\":1763650001,\"exam\":\"30\",\"sub\":\"S001",
+        HEAD "\"exp\":1763650001,\"sub\":\"S001\",\"exam\":\"30\"}",
+        HEAD "\"exp\":1763650001,\"exam\":\"../30\",\"sub\":\"S001\"}",
+        HEAD "\"exp\":1763650001,\"exam\":\"30\",\"sub\":\"../S001\"}",
+        HEAD "\"exp\":1763650001,\"exam\":\"30\",\"sub\":\"S0\\u0030\"}",
+        HEAD "\"exp\":1763650001,\"exam\":\"\",\"sub\":\"S001\"}",
+        HEAD "\"exp\":1763650001,\"exam\":\"30\",\"sub\":\"\"}",
+        HEAD "\"exp\":1763650001,\"exam\":\"30\",\"sub\":\"S002\"}",
+        HEAD "\"exp\":1763650001,\"exam\":\"30\",\"sub\":\"s001\"}",
+        HEAD "\"exp\":1763650001,\"exam\":\"31\",\"sub\":\"S001\"}",
+        "{\"sid\":\"5EA034d70102030405060708090a0bff\",\"gen\":7,"
+            "\"iat\":1763650000,\"exp\":1763650001," TAIL,
+        "{\"sid\":\"5ea034d70102030405060708090a0bf\",\"gen\":7,"
+            "\"iat\":1763650000,\"exp\":1763650001," TAIL,
+        "{\"sid\":\"5ea034d70102030405060708090a0bfff\",\"gen\":7,"
+            "\"iat\":1763650000,\"exp\":1763650001," TAIL,
+        "{\"sid\":\"5ea034d80102030405060708090a0bff\",\"gen\":7,"
+            "\"iat\":1763650000,\"exp\":1763650001," TAIL,
+        "{\"sid\":\"" SID "\",\"gen\":18446744073709551616,"
+            "\"iat\":1763650000,\"exp\":1763650001," TAIL,
+        "{\"sid\":\"" SID "\",\"gen\":7,\"iat\":-1,\"exp\":1763650001," TAIL,
+        "{\"gen\":7,\"sid\":\"" SID "\",\"iat\":1763650000,"
+            "\"exp\":1763650001," TAIL
+    };
+
+    t = make(KEY_C1, HEADER, HEAD "\"exp\":1763650001," TAIL);
+    tap_is(verify(&ring, &t, NOW), EXAM_OK, "our payload");
+
+    t = make(KEY_C1, HEADER, "{\"sid\":\"" SID "\","
+             "\"gen\":18446744073709551615,\"iat\":0,"
+             "\"exp\":9223372036854775807," TAIL);
+    tap_is(verify(&ring, &t, NOW), EXAM_OK, "the largest numbers");
+
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        t = make(KEY_C1, HEADER, bad[i]);
+        tap_ok(verify(&ring, &t, NOW) == EXAM_ERR_TOKEN_INVALID,
+               "payload %d is refused", (int) i);
+    }
+
+#undef HEAD
+#undef TAIL
+}
+
+
+/* one text, one spelling: base64url as RFC 4648 section 3.5 wants it */
+
+static void
+test_spelling(void)
+{
+    char      *p;
+    size_t     len, dot;
+    bool       all;
+    unsigned   n;
+    token_t    t, u;
+    uint8_t    key[32], mac[32];
+
+    static const char  alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+    t = make(KEY_C1, HEADER, PAYLOAD);
+
+    /* the last character of the MAC holds four bits: 3 other spellings */
+
+    p = strchr(alphabet, t.data[t.len - 1]);
+    all = (p != NULL) && (p - alphabet) % 4 == 0;
+
+    for (n = 1; all && n < 4; n++) {
+        u = t;
+        u.data[u.len - 1] = (uint8_t) p[n];
+        all = verify(&ring, &u, NOW) == EXAM_ERR_TOKEN_INVALID;
+    }
+
+    tap_ok(all, "bits behind the MAC are refused");
+
+    u = t;
+    u.data[u.len++] = '=';
+    tap_is(verify(&ring, &u, NOW), EXAM_ERR_TOKEN_INVALID, "padding");
+
+    u = t;
+    u.data[u.len++] = '.';
+    tap_is(verify(&ring, &u, NOW), EXAM_ERR_TOKEN_INVALID, "a fourth part");
+
+    /* a payload with bits behind it, signed as it stands */
+
+    key_of(KEY_C1, key);
+
+    t = make(KEY_C1, HEADER, "{\"sid\":\"" SID "\",\"gen\":77,"
+             "\"iat\":1763650000,\"exp\":1763650001,\"exam\":\"30\","
+             "\"sub\":\"S001\"}");
+    dot = t.len - 44;
+    p = strchr(alphabet, t.data[dot - 1]);
+    len = (dot - strlen("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6ImMxIn0.")
+          ) % 4;
+    tap_ok(p != NULL && len != 0 && verify(&ring, &t, NOW) == EXAM_OK,
+           "a payload whose last character holds less than six bits");
+
+    t.data[dot - 1] = (uint8_t) p[1];
+    HMAC(EVP_sha256(), key, 32, t.data, dot, mac, &n);
+    t.len = dot + 1;
+    base64url(&t, mac, 32);
+    tap_is(verify(&ring, &t, NOW), EXAM_ERR_TOKEN_INVALID,
+           "bits behind it are refused, though signed");
+
+    /* the standard alphabet in place of the URL one, signed as it stands */
+
+    t = make(KEY_C1, HEADER, PAYLOAD);
+    dot = t.len - 44;
+    t.data[dot - 6] = '+';
+    HMAC(EVP_sha256(), key, 32, t.data, dot, mac, &n);
+    t.len = dot + 1;
+    base64url(&t, mac, 32);
+    tap_is(verify(&ring, &t, NOW), EXAM_ERR_TOKEN_INVALID, "a plus sign");
+}
+
+
+static void
+test_theft(void)
+{
+    token_t  mine, other;
+
+    mine = make(KEY_C1, HEADER, PAYLOAD);
+    other = make(KEY_C1, HEADER, "{\"sid\":\"85832a220102030405060708090a0bff\""
+                 ",\"gen\":7,\"iat\":1763650000,\"exp\":1763650001,"
+                 "\"exam\":\"30\",\"sub\":\"s001\"}");
+
+    tap_is(verify(&ring, &mine, NOW), EXAM_OK, "my token");
+    tap_is(verify(&ring, &other, NOW), EXAM_OK, "another's token");
+
+    memcpy(other.data + other.len - 43, mine.data + mine.len - 43, 43);
+    tap_is(verify(&ring, &other, NOW), EXAM_ERR_TOKEN_INVALID,
+           "another's payload under my MAC");
+
+    mine = make(KEY_C2, HEADER, PAYLOAD);
+    tap_is(verify(&ring, &mine, NOW), EXAM_ERR_TOKEN_INVALID, "another key");
+}
+
+
+static void
+test_classes(void)
+{
+    token_t        t;
+    exam_claims_t  claims;
+
+    /* the staff key's own token, and the staff key under our header */
+
+    t = make(KEY_S1, "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"s1\"}",
+             PAYLOAD);
+
+    tap_is(exam_token_verify(&ring, EXAM_KEY_STAFF,
+                             exam_str_make(t.data, t.len), NOW, &claims),
+           EXAM_OK, "a staff token for staff");
+    tap_is(verify(&ring, &t, NOW), EXAM_ERR_TOKEN_INVALID,
+           "a staff token for a candidate");
+
+    t = make(KEY_S1, HEADER, PAYLOAD);
+    tap_is(verify(&ring, &t, NOW), EXAM_ERR_TOKEN_INVALID,
+           "the staff key under a candidate's kid");
+
+    t = make(KEY_C1, HEADER, PAYLOAD);
+    tap_is(exam_token_verify(&ring, EXAM_KEY_STAFF,
+                             exam_str_make(t.data, t.len), NOW, &claims),
+           EXAM_ERR_TOKEN_INVALID, "a candidate's token for staff");
+}
+
+
+static void
+test_rotation(void)
+{
+    token_t         t;
+    uint8_t         m[EXAM_TOKEN_MAX];
+    exam_claims_t   in;
+    exam_keyring_t  r;
+
+    ring_of(&r, "c2 candidate " KEY_C2 "\nc1 candidate " KEY_C1 "\n");
+
+    t = make(KEY_C1, HEADER, PAYLOAD);
+    tap_is(verify(&r, &t, NOW), EXAM_OK, "the older key verifies");
+
+    t = make(KEY_C2, "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"c2\"}",
+             PAYLOAD);
+    tap_is(verify(&r, &t, NOW), EXAM_OK, "the newer key verifies");
+
+    t = make(KEY_C1, "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"c2\"}",
+             PAYLOAD);
+    tap_is(verify(&r, &t, NOW), EXAM_ERR_TOKEN_INVALID,
+           "but each only its own");
+
+    t = make(KEY_C2, "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"c2\"}",
+             PAYLOAD);
+    memset(&in, 0, sizeof(in));
+    in.exam = exam_str("30");
+    in.student = exam_str("S001");
+    in.gen = 7;
+    in.iat = NOW;
+    in.exp = NOW + 1;
+    (void) exam_sid_parse(exam_str(SID), in.sid);
+
+    tap_ok(exam_token_issue(&r, EXAM_KEY_CANDIDATE, &in, m, sizeof(m)) == t.len
+           && memcmp(m, t.data, t.len) == 0, "the first one signs");
+}
+
+
+static void
+test_bits(void)
+{
+    bool     all;
+    size_t   i;
+    token_t  t;
+
+    t = make(KEY_C1, HEADER, PAYLOAD);
+    all = true;
+
+    for (i = 0; i < t.len * 8; i++) {
+        t.data[i / 8] ^= (uint8_t) (1 << i % 8);
+        all = all && verify(&ring, &t, NOW) == EXAM_ERR_TOKEN_INVALID;
+        t.data[i / 8] ^= (uint8_t) (1 << i % 8);
+    }
+
+    tap_ok(all, "no bit can be turned");
+    tap_is(verify(&ring, &t, NOW), EXAM_OK, "and turned back it is good");
+}
+
+
+static void
+test_lengths(void)
+{
+    bool      all;
+    token_t   t, u;
+    uint8_t  *p;
+
+    t = make(KEY_C1, HEADER, PAYLOAD);
+    all = true;
+
+    for (u = t, u.len = 0; u.len < t.len; u.len++) {
+        all = all && verify(&ring, &u, NOW) == EXAM_ERR_TOKEN_INVALID;
+    }
+
+    tap_ok(all, "truncated anywhere: invalid");
+
+    u = t;
+    memset(u.data + u.len, 'A', sizeof(u.data) - u.len);
+    u.len = EXAM_TOKEN_MAX;
+    tap_is(verify(&ring, &u, NOW), EXAM_ERR_TOKEN_INVALID, "longer: invalid");
+
+    u.len = EXAM_TOKEN_MAX + 1;
+    tap_is(verify(&ring, &u, NOW), EXAM_ERR_TOKEN_INVALID, "over the limit");
+
+    /* the longest payload that a token may have, of rubbish, signed */
+
+    p = malloc(EXAM_TOKEN_MAX + 1);
+    memset(p, '{', EXAM_TOKEN_MAX);
+    p[(EXAM_TOKEN_MAX - 44 - 52 - 1) / 4 * 3] = '\0';
+    u = make(KEY_C1, HEADER, (char *) p);
+    tap_ok(u.len <= EXAM_TOKEN_MAX && u.len > EXAM_TOKEN_MAX - 8
+           && verify(&ring, &u, NOW) == EXAM_ERR_TOKEN_INVALID,
+           "the longest payload, %d characters", (int) u.len);
+    free(p);
+}
+
+
+static void
+test_peek(void)
+{
+    int      c;
+    bool     all;
+    size_t   i, head, need;
+    token_t  t, u;
+    uint8_t  sid[EXAM_SID_LEN], want[EXAM_SID_LEN];
+
+    t = make(KEY_C1, HEADER, PAYLOAD);
+    head = strlen("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6ImMxIn0.");
+    need = head + 56;
+
+    (void) exam_sid_parse(exam_str(SID), want);
+    memset(sid, 0, sizeof(sid));
+
+    tap_ok(peek(&ring, t.data, t.len, sid) && memcmp(sid, want, 16) == 0,
+           "the session id without the MAC");
+    tap_ok(peek(&ring, t.data, need, sid), "it needs no more than that");
+
+    all = true;
+
+    for (i = 0; i < need; i++) {
+        all = all && !peek(&ring, t.data, i, sid);
+    }
+
+    tap_ok(all, "truncated before its end: nothing");
+
+    /* each character of the part, each byte: decoded strictly or refused */
+
+    all = true;
+
+    for (i = 0; i < need * 256; i++) {
+        static const char  digits[] = "0123456789abcdef";
+        char               text[64];
+        size_t             at = i / 256, k;
+        bool               good;
+
+        c = (int) (i % 256);
+        u = t;
+        u.data[at] = (uint8_t) c;
+
+        /* what OpenSSL decodes of it, if that has the form */
+
+        good = memcmp(u.data, t.data, head + 8) == 0;
+
+        for (k = head; good && k < need; k++) {
+            if (u.data[k] == '+' || u.data[k] == '/' || u.data[k] == '='
+                || u.data[k] <= ' ' || u.data[k] >= 0x7f)
+            {
+                good = false;
+            }
+
+            if (u.data[k] == '-') {
+                u.data[k] = '+';
+
+            } else if (u.data[k] == '_') {
+                u.data[k] = '/';
+            }
+        }
+
+        good = good && EVP_DecodeBlock((unsigned char *) text, u.data + head,
+                                       56) == 42;
+        good = good && memcmp(text, "{\"sid\":\"", 8) == 0
+               && memcmp(text + 40, "\",", 2) == 0;
+
+        for (k = 8; good && k < 40; k++) {
+            good = text[k] != '\0' && strchr(digits, text[k]) != NULL;
+        }
+
+        u = t;
+        u.data[at] = (uint8_t) c;
+
+        if (peek(&ring, u.data, need, sid) != good) {
+            all = false;
+            break;
+        }
+
+        if (good) {
+            (void) exam_sid_parse(exam_str_make(text + 8, 32), want);
+            all = all && memcmp(sid, want, 16) == 0;
+        }
+    }
+
+    tap_ok(all, "each byte in each place: strict, and as OpenSSL decodes it");
+
+    t = make(KEY_S1, "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"s1\"}",
+             PAYLOAD);
+    tap_ok(!peek(&ring, t.data, t.len, sid), "a token of the other class");
+}
