@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS recordings (
     content_type  VARCHAR(127) NOT NULL,
     started_at    BIGINT NULL COMMENT 'as the client sent it',
     duration_ms   BIGINT NULL COMMENT 'as the client sent it',
-    offset_ms     BIGINT NULL COMMENT 'client clock minus server clock',
+    offset_ms     BIGINT NULL COMMENT 'of the client clock',
     received_at   BIGINT NOT NULL,
     stored_at     BIGINT NOT NULL,
     node          VARCHAR(15) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -32,5 +32,6 @@ CREATE TABLE IF NOT EXISTS recordings (
     reason        VARCHAR(255) NULL COMMENT 'why it is not playable',
     PRIMARY KEY (id),
     UNIQUE KEY upload_id (upload_id),
-    UNIQUE KEY segment (exam, student, session, kind, n, variant)
+    UNIQUE KEY segment (exam, student, session, kind, n, variant),
+    KEY stored (node, stored_at)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_unicode_ci;

@@ -1,0 +1,313 @@
+
+/*
+ * The store against the table (DESIGN 7): after a reconnect to another server
+ * the last commits may be missing there, because a replica was promoted before
+ * it had them.  Every side-car of the last hour whose upload id has no row gets
+ * one.  Nothing is removed here, whatever the table says.
+ *
+ * Folders that have not changed for an hour are skipped unread, so the walk
+ * costs one look at each student.
+ */
+
+
+#include "worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+
+#define WORKER_NAME_DASH   33           /* "-" and 32 hex digits */
+
+
+typedef struct {
+    worker_t        *w;
+    worker_batch_t  *batch;
+    time_t           since;
+    unsigned         seen;
+    unsigned         added;
+    bool             failed;            /* of MySQL: to be done again */
+} worker_recheck_t;
+
+
+typedef void (*worker_walk_pt)(worker_recheck_t *r, int fd, const char *name);
+
+
+static void worker_recheck_walk(worker_recheck_t *r, int at, const char *name,
+    worker_walk_pt each);
+static void worker_recheck_exam(worker_recheck_t *r, int fd,
+    const char *name);
+static void worker_recheck_student(worker_recheck_t *r, int fd,
+    const char *name);
+static void worker_recheck_file(worker_recheck_t *r, int fd,
+    const char *name);
+static bool worker_recheck_id(const char *name,
+    char id[EXAM_UPLOAD_MAX + 1]);
+static bool worker_recheck_load(worker_item_t *item, int fd,
+    const char *name);
+static void worker_recheck_flush(worker_recheck_t *r);
+
+
+void
+worker_recheck(worker_t *w)
+{
+    worker_recheck_t  r;
+
+    if (!w->db.recheck || !worker_db_up(w)) {
+        return;
+    }
+
+    memset(&r, 0, sizeof(worker_recheck_t));
+
+    r.w = w;
+    r.since = (time_t) ((exam_now_ms() - WORKER_RECHECK) / 1000);
+    r.batch = malloc(sizeof(worker_batch_t));
+
+    if (r.batch == NULL) {
+        exam_log(EXAM_LOG_ALERT, "recheck", 0, "no memory");
+        return;
+    }
+
+    worker_batch_reset(r.batch);
+
+    worker_recheck_walk(&r, w->store, ".", worker_recheck_exam);
+    worker_recheck_flush(&r);
+
+    free(r.batch);
+
+    if (r.failed || worker_quit != 0) {
+        return;
+    }
+
+    exam_log(EXAM_LOG_NOTICE, "recheck", 0,
+             "mysql is another server than before: %u side-cars of the last "
+             "hour compared, %u rows added", r.seen, r.added);
+
+    w->db.recheck = false;
+}
+
+
+static void
+worker_recheck_walk(worker_recheck_t *r, int at, const char *name,
+    worker_walk_pt each)
+{
+    DIR            *dir;
+    int             fd;
+    struct dirent  *entry;
+
+    fd = openat(at, name, O_RDONLY|O_DIRECTORY|O_NOFOLLOW|O_CLOEXEC);
+
+    if (fd == -1) {
+
+        if (errno != ENOTDIR) {
+            exam_log(EXAM_LOG_ERROR, "recheck", errno, "cannot open \"%s\"",
+                     name);
+        }
+
+        return;
+    }
+
+    dir = fdopendir(fd);
+
+    if (dir == NULL) {
+        close(fd);
+        return;
+    }
+
+    while (!r->failed && worker_quit == 0 && (entry = readdir(dir)) != NULL) {
+
+        if (entry->d_name[0] != '.') {
+            each(r, fd, entry->d_name);
+        }
+    }
+
+    closedir(dir);
+}
+
+
+static void
+worker_recheck_exam(worker_recheck_t *r, int fd, const char *name)
+{
+    worker_recheck_walk(r, fd, name, worker_recheck_student);
+}
+
+
+static void
+worker_recheck_student(worker_recheck_t *r, int fd, const char *name)
+{
+    struct stat  st;
+
+    if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0
+        && S_ISDIR(st.st_mode) && st.st_mtime >= r->since)
+    {
+        worker_recheck_walk(r, fd, name, worker_recheck_file);
+    }
+}
+
+
+static void
+worker_recheck_file(worker_recheck_t *r, int fd, const char *name)
+{
+    char            id[EXAM_UPLOAD_MAX + 1];
+    struct stat     st;
+    worker_item_t  *item;
+
+    if (!worker_recheck_id(name, id)
+        || fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1
+        || st.st_mtime < r->since)
+    {
+        return;
+    }
+
+    if (r->batch->n == WORKER_BATCH) {
+        worker_recheck_flush(r);
+
+        if (r->failed) {
+            return;
+        }
+    }
+
+    item = worker_batch_add(r->batch, exam_str_make(id, strlen(id)));
+
+    if (item == NULL || item->state != WORKER_NEW) {
+        return;
+    }
+
+    r->seen++;
+
+    if (!worker_recheck_load(item, fd, name)) {
+        exam_log(EXAM_LOG_ERROR, "recheck", 0, "side-car \"%s\" is unusable",
+                 name);
+        item->state = WORKER_DONE;
+        return;
+    }
+
+    item->state = WORKER_FILED;
+}
+
+
+/* <sid>-<kind>-<n>-<node>-<32 hex>.json: kinds and nodes have no dash */
+
+static bool
+worker_recheck_id(const char *name, char id[EXAM_UPLOAD_MAX + 1])
+{
+    size_t       len;
+    const char  *end, *p;
+
+    len = strlen(name);
+
+    if (len < 5 + WORKER_NAME_DASH || strcmp(name + len - 5, ".json") != 0) {
+        return false;
+    }
+
+    end = name + len - 5;
+    p = end - WORKER_NAME_DASH;
+
+    while (p > name && p[-1] != '-') {
+        p--;
+    }
+
+    if (end - p > EXAM_UPLOAD_MAX
+        || !exam_id_upload(exam_str_make(p, (size_t) (end - p))))
+    {
+        return false;
+    }
+
+    memcpy(id, p, (size_t) (end - p));
+    id[end - p] = '\0';
+
+    return true;
+}
+
+
+static bool
+worker_recheck_load(worker_item_t *item, int fd, const char *name)
+{
+    int      file;
+    char     text[WORKER_SIDECAR_MAX];
+    ssize_t  n;
+
+    file = openat(fd, name, O_RDONLY|O_CLOEXEC|O_NOFOLLOW);
+
+    if (file == -1) {
+        return false;
+    }
+
+    n = read(file, text, sizeof(text));
+    close(file);
+
+    if (n <= 0
+        || worker_sidecar_parse(item, exam_str_make(text, (size_t) n))
+           != EXAM_OK
+        || !exam_str_eq(item->m.id, exam_str_make(item->id, strlen(item->id)))
+        || !worker_claim_names(item))
+    {
+        return false;
+    }
+
+    item->parsed = true;
+
+    return true;
+}
+
+
+/* most have their row: only the others are inserted */
+
+static void
+worker_recheck_flush(worker_recheck_t *r)
+{
+    size_t           i;
+    worker_t        *w;
+    exam_db_e        rc;
+    worker_item_t   *item;
+    worker_batch_t  *b;
+
+    w = r->w;
+    b = r->batch;
+
+    for (i = 0; i < b->n; i++) {
+        b->items[i].wanted = b->items[i].state == WORKER_FILED;
+    }
+
+    rc = worker_db_find(w, b);
+
+    for (i = 0; i < b->n; i++) {
+
+        if (b->items[i].state == WORKER_FILED && !b->items[i].wanted) {
+            b->items[i].state = WORKER_DONE;
+        }
+    }
+
+    if (rc == EXAM_DB_OK) {
+        rc = exam_mysql_begin(&w->mysql);
+    }
+
+    if (rc == EXAM_DB_OK) {
+        rc = worker_insert_batch(w, b);
+    }
+
+    if (rc == EXAM_DB_OK) {
+        rc = exam_mysql_commit(&w->mysql);
+    }
+
+    if (rc != EXAM_DB_OK) {
+        exam_mysql_rollback(&w->mysql);
+        (void) worker_db_trouble(w, rc);
+        r->failed = true;
+        return;
+    }
+
+    for (i = 0; i < b->n; i++) {
+        item = &b->items[i];
+
+        if (item->state == WORKER_FILED && item->outcome == WORKER_STORED) {
+            exam_log(EXAM_LOG_WARN, "recheck", 0,
+                     "\"%s\" had no row, it has one now", item->id);
+            r->added++;
+        }
+    }
+
+    worker_batch_reset(b);
+}
