@@ -44,6 +44,10 @@ POSIX_FLAGS = -std=gnu11 -D_GNU_SOURCE -Icore -Iservice $(PKG_CFLAGS)
 ALL_LDFLAGS = $(SANITIZE) -Wl,--as-needed $(LDFLAGS)
 
 paren   := (
+# make V=1 shows the whole command lines
+cc_line = $(if $(V),,@echo "  cc $<" &&)
+ld_line = $(if $(V),,@echo "  ld $@" &&)
+
 objs    = $(patsubst %.c,$(BUILD)/%.o,$(1))
 sources = $(sort $(wildcard $(1)/*.c))
 mains   = $(shell grep -l '^main$(paren)' $(call sources,$(1)) /dev/null)
@@ -86,19 +90,19 @@ list-units:
 $(BUILD)/bin/exam-worker: $(call objs,$(worker_main)) $(worker_lib) \
                           $(service_lib) $(core_lib)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@.new $^ $(LIBS)
+	$(ld_line) $(CC) $(ALL_LDFLAGS) -o $@.new $^ $(LIBS)
 	@mv -f $@.new $@
 
 $(BUILD)/bin/examctl: $(call objs,$(ctl_main)) $(ctl_lib) \
                       $(service_lib) $(core_lib)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@.new $^ $(LIBS)
+	$(ld_line) $(CC) $(ALL_LDFLAGS) -o $@.new $^ $(LIBS)
 	@mv -f $@.new $@
 
 $(BUILD)/unit/%: $(BUILD)/t/unit/%.o $(unit_lib) $(worker_lib) $(ctl_lib) \
                  $(service_lib) $(core_lib)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(ld_line) $(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 
 $(core_lib):    $(call objs,$(core_src))
@@ -111,21 +115,21 @@ $(unit_lib):    $(call objs,$(unit_src))
 $(BUILD)/lib%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
-	ar rcs $@ $^
+	@ar rcs $@ $^
 
 
 $(BUILD)/core/%.o: core/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CORE_CFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+	$(cc_line) $(CC) $(CORE_CFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 $(BUILD)/t/unit/%.o: t/unit/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(POSIX_FLAGS) -It/unit -Ibackend-worker -Iexamctl \
+	$(cc_line) $(CC) $(POSIX_FLAGS) -It/unit -Ibackend-worker -Iexamctl \
 	    $(ALL_CFLAGS) -c -o $@ $<
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(POSIX_FLAGS) $(ALL_CFLAGS) -c -o $@ $<
+	$(cc_line) $(CC) $(POSIX_FLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 # other flags than the last time: everything is compiled anew
 $(BUILD)/flags: FORCE

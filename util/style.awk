@@ -30,8 +30,13 @@ length($0) > 80 {
     say("white space at the end")
 }
 
-is_c() && /(^|[^:"])\/\// {
-    say("comment with two slashes")
+is_c() {
+    code = $0
+    gsub(/"([^"\\]|\\.)*"/, "", code)
+    gsub(/\/\*.*\*\//, "", code)
+    if (code ~ /\/\// && code !~ /^[ \/]\*/) {
+        say("comment with two slashes")
+    }
 }
 
 is_c() && FNR == 801 {

@@ -136,7 +136,7 @@ like $out, qr/^recordings +3 stored/m, 'status: figures';
 # an edited configuration: HUP applies it, up leaves it alone
 
 my $conf = Exam::slurp($env{NGINX_CONF});
-ok $conf =~ s/^( *)exam_heartbeat_rate 2r\/s burst=20;$/$1exam_heartbeat_rate 0;/m,
+ok $conf =~ s/^( *exam_heartbeat_rate) 2r\/s burst=20;$/$1 0;/m,
     'the heartbeat rate has a line of its own';
 Exam::spew($env{NGINX_CONF}, $conf);
 kill 'HUP', $env{NGINX_PID};
