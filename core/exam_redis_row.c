@@ -19,7 +19,7 @@
 static bool exam_member_next(exam_str_t *rest, char separator,
     exam_str_t *member);
 static bool exam_int_parse(exam_str_t s, int64_t *out);
-static bool exam_stored_parse(exam_str_t s, int32_t *out);
+static bool exam_stored_one(exam_str_t s, int32_t *out);
 static bool exam_ended_member(exam_str_t s, exam_ended_e *out);
 
 
@@ -338,9 +338,8 @@ exam_flush_exam_parse(exam_str_t line, exam_flush_exam_t *e)
 bool
 exam_flush_answer_parse(exam_str_t line, size_t kinds, exam_flush_answer_t *a)
 {
-    size_t      i;
     uint64_t    flags;
-    exam_str_t  rest, gen, ended, bits, extra, stored;
+    exam_str_t  rest, gen, ended, bits, extra;
 
     rest = line;
 
@@ -362,16 +361,28 @@ exam_flush_answer_parse(exam_str_t line, size_t kinds, exam_flush_answer_t *a)
 
     a->flags = (unsigned) flags;
 
+    return exam_stored_parse(rest, kinds, a->stored);
+}
+
+
+bool
+exam_stored_parse(exam_str_t csv, size_t kinds, int32_t *stored)
+{
+    size_t      i;
+    exam_str_t  rest, one;
+
+    rest = csv;
+
     for (i = 0; i + 1 < kinds; i++) {
 
-        if (!exam_member_next(&rest, ',', &stored)
-            || !exam_stored_parse(stored, &a->stored[i]))
+        if (!exam_member_next(&rest, ',', &one)
+            || !exam_stored_one(one, &stored[i]))
         {
             return false;
         }
     }
 
-    return kinds == 0 ? rest.len == 0 : exam_stored_parse(rest, &a->stored[i]);
+    return kinds == 0 ? rest.len == 0 : exam_stored_one(rest, &stored[i]);
 }
 
 
@@ -441,7 +452,7 @@ exam_int_parse(exam_str_t s, int64_t *out)
 /* "-": null, -2 here; "-1": none yet; else a segment's number */
 
 static bool
-exam_stored_parse(exam_str_t s, int32_t *out)
+exam_stored_one(exam_str_t s, int32_t *out)
 {
     uint32_t  n;
 

@@ -146,6 +146,10 @@ bool exam_flush_exam_parse(exam_str_t line, exam_flush_exam_t *e);
 bool exam_flush_answer_parse(exam_str_t line, size_t kinds,
     exam_flush_answer_t *a);
 
+/* `n,n,…`, one a kind: -1 none yet, "-" is null (-2) */
+
+bool exam_stored_parse(exam_str_t csv, size_t kinds, int32_t *stored);
+
 /* cuts the next line off *rest (without "\n"); false at the end */
 
 bool exam_line_next(exam_str_t *rest, exam_str_t *line);

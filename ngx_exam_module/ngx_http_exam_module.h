@@ -48,12 +48,6 @@ typedef enum {
 
 
 typedef struct {
-    ngx_uint_t                    rate;     /* 1/1000 requests a second, 0 off */
-    ngx_uint_t                    burst;    /* requests */
-} ngx_http_exam_rate_t;
-
-
-typedef struct {
     ngx_http_exam_zone_t         *zone;     /* NULL: module not in use */
     ngx_http_exam_redis_conf_t   *redis;    /* NULL: no exam_redis */
     exam_keyring_t               *keys;
@@ -74,9 +68,9 @@ typedef struct {
     ngx_msec_t                    segment_length;
     ngx_uint_t                    takeover; /* ngx_http_exam_takeover_e */
     off_t                         max_bytes;
-    ngx_uint_t                    max_segments;
-    ngx_uint_t                    segment_window;
-    ngx_uint_t                    kind_uploads;
+    ngx_int_t                     max_segments;
+    ngx_int_t                     segment_window;
+    ngx_int_t                     kind_uploads;
     ngx_http_exam_rate_t          heartbeat_rate;
     ngx_http_exam_rate_t          poll_rate;
 } ngx_http_exam_main_conf_t;
@@ -84,7 +78,15 @@ typedef struct {
 
 typedef struct {
     ngx_uint_t                    endpoint; /* ngx_http_exam_endpoint_e */
+
+    /* found out by each worker process at the first heartbeat */
+
+    unsigned                      headers_looked:1;
+    unsigned                      headers_added:1;
 } ngx_http_exam_loc_conf_t;
+
+
+typedef void (*ngx_http_exam_body_pt)(ngx_http_request_t *r, exam_str_t body);
 
 
 /* r's module context */
@@ -93,11 +95,9 @@ typedef struct {
     exam_claims_t                 claims;   /* set by _authorize */
     ngx_http_exam_snapshot_t      snap;     /* set by _session */
     int64_t                       now;      /* wall clock ms */
+    ngx_http_exam_body_pt         reader;   /* waits for the body */
     void                         *data;     /* the endpoint's own */
 } ngx_http_exam_ctx_t;
-
-
-typedef void (*ngx_http_exam_body_pt)(ngx_http_request_t *r, exam_str_t body);
 
 
 extern ngx_module_t  ngx_http_exam_module;
@@ -162,6 +162,10 @@ ngx_http_exam_ctx_t *ngx_http_exam_ctx(ngx_http_request_t *r);
 ngx_int_t ngx_http_exam_allow(ngx_http_request_t *r, ngx_uint_t methods,
     const char *allow);
 
+/* the bearer token as it was sent; NGX_DECLINED: none */
+
+ngx_int_t ngx_http_exam_bearer(ngx_http_request_t *r, exam_str_t *token);
+
 /* verifies the bearer token into ctx->claims */
 
 exam_err_e ngx_http_exam_authorize(ngx_http_request_t *r,
@@ -189,6 +193,11 @@ ngx_int_t ngx_http_exam_problem(ngx_http_request_t *r, exam_err_e err,
 ngx_int_t ngx_http_exam_json(ngx_http_request_t *r, ngx_uint_t status,
     exam_buf_t *b);
 
+/* the same with another content type */
+
+ngx_int_t ngx_http_exam_text(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, exam_buf_t *b);
+
 /* a response header; NGX_ERROR: out of memory */
 
 ngx_int_t ngx_http_exam_header(ngx_http_request_t *r, const char *name,
@@ -202,6 +211,13 @@ ngx_int_t ngx_http_exam_header(ngx_http_request_t *r, const char *name,
 
 ngx_int_t ngx_http_exam_read_body(ngx_http_request_t *r, size_t max,
     ngx_http_exam_body_pt handler);
+
+/*
+ * NGX_OK: the body lay whole behind the header and has been taken off there;
+ * NGX_DECLINED: it must be read.
+ */
+
+ngx_int_t ngx_http_exam_body_here(ngx_http_request_t *r, exam_str_t *body);
 
 void ngx_http_exam_histogram_add(ngx_http_exam_histogram_t *h, uint64_t us);
 
@@ -220,13 +236,40 @@ void ngx_http_exam_stored_json(exam_buf_t *b, const exam_kinds_t *kinds,
     const int32_t *stored);
 
 
+/*
+ * `exp` of a token issued now, s: the later of own end (0 unknown) and now,
+ * plus the late window and a day
+ */
+
+int64_t ngx_http_exam_token_exp(ngx_http_exam_main_conf_t *mcf,
+    int64_t own_end, int64_t now);
+
+void ngx_http_exam_bool_json(exam_buf_t *b, bool value);
+void ngx_http_exam_time_json(exam_buf_t *b, int64_t ms);
+
+
+/* ngx_http_exam_conf.c, ngx_http_exam_zone.c: setters of directives */
+
+char *ngx_http_exam_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_exam_conf_redis(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_exam_conf_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_exam_conf_node(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_exam_conf_spool(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_exam_conf_kinds(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_exam_conf_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+
 /* ngx_http_exam_flush.c: the tick of a worker process */
 
 ngx_int_t ngx_http_exam_flush_init(ngx_cycle_t *cycle);
 void ngx_http_exam_flush_exit(ngx_cycle_t *cycle);
 
 
-/* ngx_http_exam_spool.c: directories at start, recovery and sweep in a thread */
+/* ngx_http_exam_spool.c: directories at start, recovery in a thread */
 
 ngx_int_t ngx_http_exam_spool_init(ngx_cycle_t *cycle);
 void ngx_http_exam_spool_exit(ngx_cycle_t *cycle);

@@ -37,9 +37,20 @@
 #define NGX_HTTP_EXAM_HASHES        8       /* last hashes a session */
 #define NGX_HTTP_EXAM_OPEN_MAX      16      /* open uploads a session */
 #define NGX_HTTP_EXAM_BUCKETS       28      /* of a histogram: 2^n us */
+#define NGX_HTTP_EXAM_RSS_MAX       256     /* worker processes */
 #define NGX_HTTP_EXAM_ATTEMPTS      4096    /* login failure counters */
 
 #define NGX_HTTP_EXAM_STORED_NULL   (-2)    /* not known now */
+
+
+/* each session stands in one of these queues, the latest at the head */
+
+typedef enum {
+    NGX_HTTP_EXAM_ONLINE = 0,
+    NGX_HTTP_EXAM_OFFLINE,                  /* no beat for offline_after */
+    NGX_HTTP_EXAM_ENDED,
+    NGX_HTTP_EXAM_PLACES
+} ngx_http_exam_place_e;
 
 
 /* what the node knows of an exam; index = position in the shard's table */
@@ -57,11 +68,19 @@ typedef struct {
 } ngx_http_exam_exam_t;
 
 
+/* 1/1000 requests a second, 0 = no limit; burst in requests */
+
+typedef struct {
+    ngx_uint_t                    rate;
+    ngx_uint_t                    burst;
+} ngx_http_exam_rate_t;
+
+
 typedef struct ngx_http_exam_segs_s     ngx_http_exam_segs_t;
 typedef struct ngx_http_exam_session_s  ngx_http_exam_session_t;
 
 
-/* the last segments of a session: state NONE, RECEIVING (finishing), RECEIVED */
+/* the last segments: NONE, RECEIVING (being finished), RECEIVED */
 
 typedef struct {
     uint8_t                       state;
@@ -99,7 +118,7 @@ struct ngx_http_exam_session_s {
     ngx_http_exam_session_t      *next;     /* chain of the bucket */
     uint8_t                       sid[EXAM_SID_LEN];
     ngx_http_exam_session_t      *dirty_next;
-    ngx_queue_t                   queue;    /* in lru or ended */
+    ngx_queue_t                   queue;    /* in one of the places */
     ngx_http_exam_segs_t         *segs;     /* NULL until the first upload */
 
     uint64_t                      gen;
@@ -110,7 +129,7 @@ struct ngx_http_exam_session_s {
     int64_t                       longest_gap;  /* since the last flush */
     int64_t                       exp;      /* of the token kept here, s */
     uint32_t                      changes;  /* bumped by each mutation */
-    uint32_t                      bumped;   /* when last moved in the LRU, s */
+    uint32_t                      bumped;   /* when last moved to the head, s */
 
     int32_t                       extra_s;
     int32_t                       stored[EXAM_KINDS_MAX];
@@ -118,6 +137,7 @@ struct ngx_http_exam_session_s {
     ngx_http_exam_bucket_t        polls;
 
     uint8_t                       exam;     /* index in the shard's exams */
+    uint8_t                       place;    /* ngx_http_exam_place_e */
     uint8_t                       ended;    /* exam_ended_e */
     uint8_t                       flags;    /* EXAM_FLAG_* */
     uint8_t                       key;      /* of the token kept here */
@@ -138,7 +158,6 @@ struct ngx_http_exam_session_s {
 typedef struct {
     ngx_atomic_t                  buckets[NGX_HTTP_EXAM_BUCKETS];
     ngx_atomic_t                  sum;      /* us */
-    ngx_atomic_t                  count;
 } ngx_http_exam_histogram_t;
 
 
@@ -180,16 +199,22 @@ typedef struct {
     ngx_uint_t                    mask;
     ngx_http_exam_objects_t       sessions;
     ngx_http_exam_objects_t       segs;
-    ngx_queue_t                   lru;      /* active ones, head = latest */
-    ngx_queue_t                   ended;    /* ended ones, head = latest */
+    ngx_queue_t                   places[NGX_HTTP_EXAM_PLACES];
+    ngx_uint_t                    counts[NGX_HTTP_EXAM_PLACES];
     ngx_http_exam_session_t      *dirty_head;
     ngx_http_exam_session_t     **dirty_tail;
     ngx_uint_t                    ndirty;
-    ngx_uint_t                    nsessions;
-    ngx_uint_t                    nlive;    /* not ended */
 
     ngx_pid_t                     flusher;  /* who holds the flush lease */
     ngx_msec_t                    flusher_until;
+
+    /*
+     * whom the data in Redis may have left: set by EMPTY, all sessions become
+     * dirty when Redis has been refilled
+     */
+    ngx_uint_t                    emptied;
+
+    struct ngx_http_exam_shared_s  *shared; /* of shard 0, else NULL */
 
     ngx_http_exam_exam_t          exams[NGX_HTTP_EXAM_EXAMS_MAX];
 } ngx_http_exam_shard_sh_t;
@@ -206,10 +231,10 @@ typedef struct {
 
 /* shared once, in the first shard's zone */
 
-typedef struct {
+typedef struct ngx_http_exam_shared_s {
     ngx_http_exam_stats_t         stats;
     ngx_http_exam_attempt_t       attempts[NGX_HTTP_EXAM_ATTEMPTS];
-    ngx_atomic_t                  sweeper;  /* pid of the last spool sweep */
+    ngx_atomic_t                  rss_anon_kb[NGX_HTTP_EXAM_RSS_MAX];
 } ngx_http_exam_shared_t;
 
 
@@ -219,15 +244,17 @@ typedef struct ngx_http_exam_zone_s {
     ngx_uint_t                    n;
     ngx_http_exam_shard_t        *shards;
     ngx_http_exam_shared_t       *shared;
+
+    ngx_msec_t                    late_upload;      /* copies of directives */
+    ngx_msec_t                    offline_after;
 } ngx_http_exam_zone_t;
 
 
 /* what a handler needs to know of a session: a copy made under the mutex */
 
 typedef struct {
-    exam_view_t                   view;     /* late_ms is set by the caller */
+    exam_view_t                   view;
     uint64_t                      gen;
-    uint64_t                      newest;   /* highest gen of the student */
     int64_t                       login_at;
     int64_t                       last_beat;
     int32_t                       stored[EXAM_KINDS_MAX];
@@ -235,9 +262,6 @@ typedef struct {
     unsigned                      cached:1; /* has a node in the zone */
 } ngx_http_exam_snapshot_t;
 
-
-char *ngx_http_exam_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 
 /*
  * Finds or makes the node of a verified token and copies it.  NGX_DECLINED when
@@ -257,10 +281,35 @@ ngx_int_t ngx_http_exam_zone_look(ngx_http_exam_zone_t *zone,
 void ngx_http_exam_zone_end(ngx_http_exam_zone_t *zone,
     const uint8_t sid[EXAM_SID_LEN], exam_ended_e reason);
 
-/* 1/1000 requests a second, burst in requests; NGX_BUSY = over the limit */
+/* NGX_BUSY = over the limit */
 
 ngx_int_t ngx_http_exam_zone_poll(ngx_http_exam_zone_t *zone,
-    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t rate, ngx_uint_t burst);
+    const uint8_t sid[EXAM_SID_LEN], ngx_http_exam_rate_t *rate);
+
+/* counts a failed login; NGX_BUSY: there were `limit` in this minute */
+
+ngx_int_t ngx_http_exam_zone_attempt(ngx_http_exam_zone_t *zone,
+    uint32_t hash, ngx_uint_t limit);
+
+/*
+ * Before a login: NGX_DECLINED when there is no room for a session; *newest is
+ * the highest generation that this node knows of the student.
+ */
+
+ngx_int_t ngx_http_exam_zone_room(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], exam_str_t exam, exam_str_t student,
+    uint64_t *newest);
+
+/* after a login: the node, with what the script said */
+
+ngx_int_t ngx_http_exam_zone_login(ngx_http_exam_zone_t *zone,
+    const exam_claims_t *claims, int64_t now, const exam_flush_exam_t *exam,
+    const exam_flush_answer_t *answer);
+
+/* the snapshot of a session that the zone does not hold */
+
+void ngx_http_exam_zone_cold(ngx_http_exam_zone_t *zone,
+    ngx_http_exam_snapshot_t *snap);
 
 
 /*
@@ -304,7 +353,7 @@ void ngx_http_exam_zone_segment_commit(ngx_http_exam_zone_t *zone,
 void ngx_http_exam_zone_segment_abort(ngx_http_exam_zone_t *zone,
     const uint8_t sid[EXAM_SID_LEN], const ngx_http_exam_hash_t *seg);
 
-/* the received ranges of a kind, copied into out (its memory is the caller's) */
+/* the received ranges of a kind, copied into the memory of out */
 
 ngx_int_t ngx_http_exam_zone_received(ngx_http_exam_zone_t *zone,
     const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, exam_ranges_t *out);
@@ -315,22 +364,42 @@ void ngx_http_exam_zone_stored(ngx_http_exam_zone_t *zone,
     const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, int32_t stored);
 
 
-/* internal: for zone, heartbeat and flush only */
+/* internal: for the zone's own files, heartbeat and flush */
 
+/* 1: there is no such process any more */
+
+ngx_uint_t ngx_http_exam_dead(ngx_pid_t pid);
+
+void *ngx_http_exam_object_get(ngx_http_exam_objects_t *o);
+void ngx_http_exam_object_put(ngx_http_exam_objects_t *o, void *p);
 ngx_http_exam_shard_t *ngx_http_exam_zone_shard(ngx_http_exam_zone_t *zone,
     const uint8_t sid[EXAM_SID_LEN]);
-ngx_int_t ngx_http_exam_shard_lock(ngx_http_exam_shard_t *shard);
+void ngx_http_exam_shard_lock(ngx_http_exam_shard_t *shard);
 void ngx_http_exam_shard_unlock(ngx_http_exam_shard_t *shard);
 ngx_http_exam_session_t *ngx_http_exam_find_locked(
     ngx_http_exam_shard_t *shard, const uint8_t sid[EXAM_SID_LEN]);
 ngx_http_exam_session_t *ngx_http_exam_make_locked(
     ngx_http_exam_shard_t *shard, const exam_claims_t *claims);
+void ngx_http_exam_end_locked(ngx_http_exam_shard_t *shard,
+    ngx_http_exam_session_t *s, exam_ended_e reason);
+void ngx_http_exam_place_locked(ngx_http_exam_shard_t *shard,
+    ngx_http_exam_session_t *s, ngx_http_exam_place_e place);
+
+/* online ones that have not beaten for offline_after become offline */
+
+void ngx_http_exam_expire_locked(ngx_http_exam_shard_t *shard);
+
 void ngx_http_exam_dirty_locked(ngx_http_exam_shard_t *shard,
     ngx_http_exam_session_t *s);
+void ngx_http_exam_queue_locked(ngx_http_exam_shard_t *shard,
+    ngx_http_exam_session_t *s);
+void ngx_http_exam_learn_locked(ngx_http_exam_shard_t *shard,
+    ngx_http_exam_session_t *s, const exam_flush_exam_t *exam,
+    const exam_flush_answer_t *answer);
 void ngx_http_exam_view_locked(ngx_http_exam_shard_t *shard,
     ngx_http_exam_session_t *s, exam_view_t *view);
-ngx_int_t ngx_http_exam_bucket(ngx_http_exam_bucket_t *b, ngx_uint_t rate,
-    ngx_uint_t burst);
+ngx_int_t ngx_http_exam_bucket(ngx_http_exam_bucket_t *b,
+    const ngx_http_exam_rate_t *rate);
 
 
 #endif /* NGX_HTTP_EXAM_ZONE_H_INCLUDED */

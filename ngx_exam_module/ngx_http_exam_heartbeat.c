@@ -1,0 +1,566 @@
+
+/*
+ * POST /api/v1/heartbeat: the hot path (DESIGN 3.1, 8).
+ *
+ * Runs on the event loop of any worker process; the session changes under the
+ * mutex of its shard, everything else happens outside of it.  No Redis, no
+ * disk, no wait: what is to be told to Redis is marked dirty for the flush.
+ *
+ * A token that was verified before lies in the session's node without its
+ * header, which is fixed per key: the same bytes again need no MAC.
+ */
+
+
+#include "ngx_http_exam_module.h"
+
+
+#define NGX_HTTP_EXAM_BUMP_S      10
+#define NGX_HTTP_EXAM_RENEW_S     7200
+#define NGX_HTTP_EXAM_BEAT_REPLY  (NGX_HTTP_EXAM_JSON_MAX + EXAM_TOKEN_MAX)
+#define NGX_HTTP_EXAM_BEAT_HEAD   512
+
+
+/* nginx declares it in no header */
+
+extern ngx_module_t  ngx_http_headers_filter_module;
+
+
+/* what the reply tells, copied under the mutex */
+
+typedef struct {
+    exam_view_t    view;
+    exam_err_e     err;
+    int64_t        exp;             /* of the token that was sent, s */
+    uint32_t       slot;            /* from the session id */
+    int32_t        stored[EXAM_KINDS_MAX];
+} ngx_http_exam_beat_reply_t;
+
+
+static void ngx_http_exam_beat_body(ngx_http_request_t *r, exam_str_t body);
+static ngx_int_t ngx_http_exam_beat(ngx_http_request_t *r, exam_str_t body);
+static exam_err_e ngx_http_exam_beat_session(ngx_http_request_t *r,
+    exam_str_t token, const exam_beat_t *beat, int64_t now,
+    ngx_http_exam_beat_reply_t *reply);
+static ngx_int_t ngx_http_exam_beat_known_locked(
+    const ngx_http_exam_session_t *s, ngx_http_exam_main_conf_t *mcf,
+    exam_str_t token, int64_t now);
+static void ngx_http_exam_beat_keep_locked(ngx_http_exam_session_t *s,
+    ngx_http_exam_main_conf_t *mcf, exam_str_t token, int64_t exp);
+static void ngx_http_exam_beat_locked(ngx_http_exam_main_conf_t *mcf,
+    ngx_http_exam_shard_t *shard, ngx_http_exam_session_t *s,
+    const exam_beat_t *beat, int64_t now, ngx_http_exam_beat_reply_t *reply);
+static void ngx_http_exam_beat_json(ngx_http_request_t *r, exam_buf_t *b,
+    const ngx_http_exam_beat_reply_t *reply, int64_t now);
+static void ngx_http_exam_beat_token(ngx_http_request_t *r, exam_buf_t *b,
+    const ngx_http_exam_beat_reply_t *reply, int64_t now);
+static ngx_int_t ngx_http_exam_beat_send(ngx_http_request_t *r,
+    exam_buf_t *body);
+static ngx_uint_t ngx_http_exam_beat_direct(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_exam_headers_added(ngx_http_request_t *r);
+
+
+ngx_int_t
+ngx_http_exam_heartbeat_handler(ngx_http_request_t *r)
+{
+    exam_str_t  body;
+
+    if (r->method != NGX_HTTP_POST) {
+        return ngx_http_exam_allow(r, NGX_HTTP_POST, "POST");
+    }
+
+    if (r->headers_in.content_length_n <= EXAM_BODY_BEAT_MAX
+        && ngx_http_exam_body_here(r, &body) == NGX_OK)
+    {
+        return ngx_http_exam_beat(r, body);
+    }
+
+    return ngx_http_exam_read_body(r, EXAM_BODY_BEAT_MAX,
+                                   ngx_http_exam_beat_body);
+}
+
+
+static void
+ngx_http_exam_beat_body(ngx_http_request_t *r, exam_str_t body)
+{
+    ngx_http_finalize_request(r, ngx_http_exam_beat(r, body));
+}
+
+
+static ngx_int_t
+ngx_http_exam_beat(ngx_http_request_t *r, exam_str_t body)
+{
+    int64_t                      now;
+    exam_err_e                   err;
+    exam_buf_t                   b;
+    exam_str_t                   token;
+    exam_beat_t                  beat;
+    exam_arena_t                 arena;
+    ngx_http_exam_ctx_t         *ctx;
+    ngx_http_exam_main_conf_t   *mcf;
+    ngx_http_exam_beat_reply_t   reply;
+
+    u_char  memory[EXAM_BODY_ARENA];
+
+    if (ngx_http_exam_bearer(r, &token) != NGX_OK) {
+        return ngx_http_exam_problem(r, EXAM_ERR_TOKEN_MISSING, NULL);
+    }
+
+    now = ngx_http_exam_now();
+    mcf = ngx_http_exam_main_conf(r);
+    err = EXAM_OK;
+
+    if (!exam_beat_parse_fast(body, &mcf->kinds, &beat)) {
+        exam_arena_init(&arena, memory, sizeof(memory));
+        err = exam_beat_parse(body, &mcf->kinds, &arena, &beat);
+        ngx_http_exam_count(mcf, beats_slow_path_total, 1);
+    }
+
+    if (err != EXAM_OK) {
+
+        /* a stranger learns nothing of what is wrong with his body */
+
+        ctx = ngx_http_exam_ctx(r);
+        if (ctx == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        reply.err = ngx_http_exam_authorize(r, ctx);
+
+        return ngx_http_exam_problem(r, reply.err ? reply.err : err, NULL);
+    }
+
+    err = ngx_http_exam_beat_session(r, token, &beat, now, &reply);
+
+    if (err != EXAM_OK) {
+        return ngx_http_exam_problem(r, err, NULL);
+    }
+
+    /* the arena is free again: nothing of the beat points into it */
+
+    exam_buf_init(&b, memory, NGX_HTTP_EXAM_BEAT_REPLY);
+    ngx_http_exam_beat_json(r, &b, &reply, now);
+
+    ngx_http_exam_observe(mcf, heartbeat, ngx_http_exam_elapsed(r));
+
+    return ngx_http_exam_beat_send(r, &b);
+}
+
+
+static exam_err_e
+ngx_http_exam_beat_session(ngx_http_request_t *r, exam_str_t token,
+    const exam_beat_t *beat, int64_t now, ngx_http_exam_beat_reply_t *reply)
+{
+    uint8_t                     sid[EXAM_SID_LEN];
+    ngx_http_exam_ctx_t        *ctx;
+    ngx_http_exam_shard_t      *shard;
+    ngx_http_exam_session_t    *s;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    mcf = ngx_http_exam_main_conf(r);
+
+    if (!exam_token_peek(mcf->keys, EXAM_KEY_CANDIDATE, token, sid)) {
+        return EXAM_ERR_TOKEN_INVALID;
+    }
+
+    shard = ngx_http_exam_zone_shard(mcf->zone, sid);
+
+    ngx_http_exam_shard_lock(shard);
+
+    s = ngx_http_exam_find_locked(shard, sid);
+
+    if (s != NULL
+        && ngx_http_exam_beat_known_locked(s, mcf, token, now) == NGX_OK)
+    {
+        ngx_http_exam_beat_locked(mcf, shard, s, beat, now, reply);
+        ngx_http_exam_shard_unlock(shard);
+        goto done;
+    }
+
+    ngx_http_exam_shard_unlock(shard);
+
+    /* the context is needed for the reason of a refusal, too */
+
+    ctx = ngx_http_exam_ctx(r);
+    if (ctx == NULL) {
+        return EXAM_ERR_INTERNAL;
+    }
+
+    reply->err = ngx_http_exam_authorize(r, ctx);
+    if (reply->err != EXAM_OK) {
+        return reply->err;
+    }
+
+    ngx_http_exam_shard_lock(shard);
+
+    s = ngx_http_exam_make_locked(shard, &ctx->claims);
+
+    if (s != NULL) {
+        ngx_http_exam_beat_keep_locked(s, mcf, token, ctx->claims.exp);
+        ngx_http_exam_beat_locked(mcf, shard, s, beat, now, reply);
+    }
+
+    ngx_http_exam_shard_unlock(shard);
+
+    if (s == NULL) {
+
+        /* a zone full of live sessions loses no heartbeat but its memory */
+
+        ngx_http_exam_zone_cold(mcf->zone, &ctx->snap);
+
+        reply->view = ctx->snap.view;
+        reply->exp = ctx->claims.exp;
+        reply->slot = 0;
+        ngx_memcpy(reply->stored, ctx->snap.stored, sizeof(reply->stored));
+
+        ngx_http_exam_count(mcf, heartbeats_total, 1);
+    }
+
+done:
+
+    if (reply->err == EXAM_ERR_SESSION_ENDED) {
+        ctx = ngx_http_exam_ctx(r);
+        if (ctx == NULL) {
+            return EXAM_ERR_INTERNAL;
+        }
+
+        ctx->snap.view = reply->view;
+    }
+
+    return reply->err;
+}
+
+
+static ngx_int_t
+ngx_http_exam_beat_known_locked(const ngx_http_exam_session_t *s,
+    ngx_http_exam_main_conf_t *mcf, exam_str_t token, int64_t now)
+{
+    size_t  skip;
+
+    if (s->token_len == 0 || s->exp <= now / 1000) {
+        return NGX_DECLINED;
+    }
+
+    /* peek has compared the header with one of the keys': with this one's? */
+
+    skip = mcf->keys->keys[s->key].header_len;
+
+    if (token.len != skip + s->token_len
+        || ngx_memcmp(token.data, mcf->keys->keys[s->key].header, skip) != 0
+        || ngx_memcmp(token.data + skip, s->data + s->student_len,
+                      s->token_len)
+           != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+/* the verified token, where the node has room for it */
+
+static void
+ngx_http_exam_beat_keep_locked(ngx_http_exam_session_t *s,
+    ngx_http_exam_main_conf_t *mcf, exam_str_t token, int64_t exp)
+{
+    size_t             room, skip;
+    ngx_uint_t         i;
+    const exam_key_t  *key;
+
+    room = NGX_HTTP_EXAM_NODE_SIZE - offsetof(ngx_http_exam_session_t, data)
+           - s->student_len;
+
+    s->token_len = 0;
+
+    for (i = 0; i < mcf->keys->n; i++) {
+        key = &mcf->keys->keys[i];
+        skip = key->header_len;
+
+        if (key->class != EXAM_KEY_CANDIDATE || token.len <= skip
+            || token.len - skip > room
+            || ngx_memcmp(token.data, key->header, skip) != 0)
+        {
+            continue;
+        }
+
+        s->key = (uint8_t) i;
+        s->exp = exp;
+        s->token_len = (uint16_t) (token.len - skip);
+        ngx_memcpy(s->data + s->student_len, token.data + skip, s->token_len);
+
+        return;
+    }
+}
+
+
+static void
+ngx_http_exam_beat_locked(ngx_http_exam_main_conf_t *mcf,
+    ngx_http_exam_shard_t *shard, ngx_http_exam_session_t *s,
+    const exam_beat_t *beat, int64_t now, ngx_http_exam_beat_reply_t *reply)
+{
+    uint32_t  sec;
+
+    ngx_http_exam_view_locked(shard, s, &reply->view);
+
+    reply->err = exam_state_check(&reply->view, EXAM_ACTION_HEARTBEAT, now);
+
+    if (reply->err != EXAM_OK) {
+
+        if (reply->err == EXAM_ERR_EXAM_OVER && s->ended == EXAM_ENDED_NO) {
+            ngx_http_exam_end_locked(shard, s, EXAM_ENDED_EXAM_OVER);
+            ngx_http_exam_dirty_locked(shard, s);
+        }
+
+        return;
+    }
+
+    if (!s->beaten || beat->seq > s->seq) {
+        s->seq = beat->seq;
+        s->beaten = 1;
+        ngx_http_exam_count(mcf, heartbeats_total, 1);
+    }
+
+    if (s->last_beat && now - s->last_beat > s->longest_gap) {
+        s->longest_gap = now - s->last_beat;
+    }
+
+    if (s->first_beat == 0) {
+        s->first_beat = now;
+    }
+
+    s->last_beat = now;
+
+    if (beat->has_state) {
+        s->state = beat->state;
+        s->has_state = 1;
+    }
+
+    ngx_http_exam_dirty_locked(shard, s);
+
+    /* the queue is ordered by some seconds: its neighbours stay uncached */
+
+    sec = (uint32_t) (now / 1000);
+
+    if (s->place != NGX_HTTP_EXAM_ONLINE
+        || sec - s->bumped >= NGX_HTTP_EXAM_BUMP_S)
+    {
+        s->bumped = sec;
+        ngx_http_exam_place_locked(shard, s, NGX_HTTP_EXAM_ONLINE);
+    }
+
+    if (mcf->heartbeat_rate.rate
+        && ngx_http_exam_bucket(&s->beats, &mcf->heartbeat_rate) == NGX_BUSY)
+    {
+        reply->err = EXAM_ERR_RATE_LIMITED;
+        ngx_http_exam_count(mcf, heartbeats_limited_total, 1);
+        return;
+    }
+
+    reply->exp = s->exp;
+    ngx_memcpy(&reply->slot, s->sid + EXAM_SID_LEN - sizeof(uint32_t),
+               sizeof(uint32_t));
+    ngx_memcpy(reply->stored, s->stored, sizeof(reply->stored));
+}
+
+
+static void
+ngx_http_exam_beat_json(ngx_http_request_t *r, exam_buf_t *b,
+    const ngx_http_exam_beat_reply_t *reply, int64_t now)
+{
+    ngx_http_exam_main_conf_t  *mcf;
+
+    mcf = ngx_http_exam_main_conf(r);
+
+    exam_buf_lit(b, "{\"server_time\":");
+    exam_buf_int(b, now);
+    exam_buf_lit(b, ",\"next_s\":");
+    exam_buf_int(b, (int64_t) mcf->heartbeat_interval / 1000);
+    exam_buf_lit(b, ",\"ends_at\":");
+    ngx_http_exam_time_json(b, exam_state_own_end(&reply->view, now));
+    exam_buf_char(b, ',');
+    ngx_http_exam_status_json(b, &reply->view, now);
+    exam_buf_lit(b, ",\"commands\":[],");
+    ngx_http_exam_stored_json(b, &mcf->kinds, reply->stored);
+    exam_buf_lit(b, ",\"resend\":[],\"upload\":{\"slot_ms\":");
+    exam_buf_int(b, reply->slot % (int64_t) mcf->segment_length);
+    exam_buf_lit(b, "}");
+
+    if (reply->exp - now / 1000 < NGX_HTTP_EXAM_RENEW_S) {
+        ngx_http_exam_beat_token(r, b, reply, now);
+    }
+
+    exam_buf_lit(b, "}\n");
+}
+
+
+/* the session goes on longer than its token: here is the next one */
+
+static void
+ngx_http_exam_beat_token(ngx_http_request_t *r, exam_buf_t *b,
+    const ngx_http_exam_beat_reply_t *reply, int64_t now)
+{
+    size_t                      len;
+    uint8_t                     token[EXAM_TOKEN_MAX];
+    exam_err_e                  err;
+    ngx_http_exam_ctx_t        *ctx;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    mcf = ngx_http_exam_main_conf(r);
+    ctx = ngx_http_exam_ctx(r);
+
+    if (ctx == NULL) {
+        return;
+    }
+
+    err = ngx_http_exam_authorize(r, ctx);
+    if (err != EXAM_OK) {
+        return;
+    }
+
+    ctx->claims.iat = now / 1000;
+    ctx->claims.exp = ngx_http_exam_token_exp(mcf,
+                                   exam_state_own_end(&reply->view, now), now);
+
+    len = exam_token_issue(mcf->keys, EXAM_KEY_CANDIDATE, &ctx->claims, token,
+                           sizeof(token));
+    if (len == 0) {
+        return;
+    }
+
+    exam_buf_lit(b, ",\"token\":\"");
+    exam_buf_put(b, token, len);
+    exam_buf_char(b, '"');
+}
+
+
+/*
+ * Status line, header and body in one buffer, past the header filters, where
+ * none of them has anything to add; everywhere else the normal way.
+ */
+
+static ngx_int_t
+ngx_http_exam_beat_send(ngx_http_request_t *r, exam_buf_t *body)
+{
+    exam_buf_t                  head;
+    ngx_buf_t                  *b;
+    ngx_chain_t                 out;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    if (body->overflow || !ngx_http_exam_beat_direct(r)) {
+        return ngx_http_exam_json(r, NGX_HTTP_OK, body);
+    }
+
+    mcf = ngx_http_exam_main_conf(r);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    b = ngx_create_temp_buf(r->pool,
+                            NGX_HTTP_EXAM_BEAT_HEAD + exam_buf_len(body));
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    exam_buf_init(&head, b->pos, NGX_HTTP_EXAM_BEAT_HEAD);
+
+    if (clcf->server_tokens == NGX_HTTP_SERVER_TOKENS_ON) {
+        exam_buf_lit(&head, "HTTP/1.1 200 OK" CRLF
+                            "Server: " NGINX_VER CRLF "Date: ");
+
+    } else {
+        exam_buf_lit(&head, "HTTP/1.1 200 OK" CRLF
+                            "Server: nginx" CRLF "Date: ");
+    }
+
+    exam_buf_put(&head, ngx_cached_http_time.data, ngx_cached_http_time.len);
+    exam_buf_lit(&head, CRLF "Content-Type: application/json" CRLF
+                        "Connection: keep-alive" CRLF
+                        "Cache-Control: no-store" CRLF "Content-Length: ");
+    exam_buf_uint(&head, exam_buf_len(body));
+    exam_buf_lit(&head, CRLF CRLF);
+
+    r->header_size = exam_buf_len(&head);
+
+    b->last = ngx_cpymem(head.pos, body->start, exam_buf_len(body));
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_length_n = exam_buf_len(body);
+    r->header_sent = 1;
+
+    ngx_http_exam_count(mcf, requests_total, 1);
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_write_filter(r, &out);
+}
+
+
+static ngx_uint_t
+ngx_http_exam_beat_direct(ngx_http_request_t *r)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (r->http_version != NGX_HTTP_VERSION_11 || !r->keepalive
+        || r != r->main || r->header_only)
+    {
+        return 0;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->keepalive_header
+        || clcf->server_tokens == NGX_HTTP_SERVER_TOKENS_BUILD)
+    {
+        return 0;
+    }
+
+    return !ngx_http_exam_headers_added(r);
+}
+
+
+/*
+ * Has the location `add_header`, `add_trailer` or `expires`?  The headers
+ * filter keeps its configuration private, but its commands name the offsets.
+ */
+
+static ngx_uint_t
+ngx_http_exam_headers_added(ngx_http_request_t *r)
+{
+    char                      *conf;
+    ngx_uint_t                 added;
+    ngx_array_t              **list;
+    ngx_command_t             *cmd;
+    ngx_http_exam_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_exam_module);
+
+    if (lcf->headers_looked) {
+        return lcf->headers_added;
+    }
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_headers_filter_module);
+    added = 0;
+
+    for (cmd = ngx_http_headers_filter_module.commands; cmd->name.len; cmd++) {
+
+        if (ngx_strcmp(cmd->name.data, "expires") == 0) {
+
+            /* its kind is the first member, 0 = off */
+
+            added |= (*(int *) conf != 0);
+
+        } else if (ngx_strcmp(cmd->name.data, "add_header") == 0
+                   || ngx_strcmp(cmd->name.data, "add_trailer") == 0)
+        {
+            list = (ngx_array_t **) (conf + cmd->offset);
+            added |= (*list != NULL);
+        }
+    }
+
+    lcf->headers_looked = 1;
+    lcf->headers_added = added;
+
+    return added;
+}

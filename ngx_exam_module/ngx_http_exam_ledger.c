@@ -1,0 +1,177 @@
+
+/*
+ * The union of ledger and zone (see the header).  Pure but for the zone's lock;
+ * called on the event loop by /me and logout.
+ */
+
+
+#include "ngx_http_exam_ledger.h"
+
+
+static const char  *ngx_http_exam_sets[] = {
+    "stored", "received", "receiving", "lost", "refused"
+};
+
+
+void
+ngx_http_exam_ledger_init(ngx_http_exam_ledger_t *l)
+{
+    ngx_uint_t  i, j;
+
+    for (i = 0; i < EXAM_KINDS_MAX; i++) {
+        for (j = 0; j < NGX_HTTP_EXAM_SETS; j++) {
+            exam_ranges_init(&l->sets[i][j], l->memory[i][j],
+                             NGX_HTTP_EXAM_LEDGER_RANGES);
+        }
+    }
+}
+
+
+void
+ngx_http_exam_ledger_add(ngx_http_exam_ledger_t *l, ngx_uint_t kind,
+    uint32_t n, exam_seg_e state)
+{
+    ngx_http_exam_set_e  set;
+
+    switch (state) {
+
+    case EXAM_SEG_STORED:
+        set = NGX_HTTP_EXAM_SET_STORED;
+        break;
+
+    case EXAM_SEG_RECEIVED:
+        set = NGX_HTTP_EXAM_SET_RECEIVED;
+        break;
+
+    case EXAM_SEG_RECEIVING:
+        set = NGX_HTTP_EXAM_SET_RECEIVING;
+        break;
+
+    case EXAM_SEG_LOST:
+        set = NGX_HTTP_EXAM_SET_LOST;
+        break;
+
+    case EXAM_SEG_REFUSED:
+        set = NGX_HTTP_EXAM_SET_REFUSED;
+        break;
+
+    default:
+        return;
+    }
+
+    /*
+     * a set with more holes than fit shows less than there is: the client then
+     * keeps more than it must, never less
+     */
+
+    (void) exam_ranges_add(&l->sets[kind][set], n, n);
+}
+
+
+void
+ngx_http_exam_ledger_local(ngx_http_exam_ledger_t *l,
+    ngx_http_exam_main_conf_t *mcf, const uint8_t sid[EXAM_SID_LEN])
+{
+    ngx_uint_t                i;
+    exam_ranges_t             local, fresh;
+    exam_range_t              memory[NGX_HTTP_EXAM_LEDGER_RANGES];
+    exam_range_t              more[NGX_HTTP_EXAM_LEDGER_RANGES];
+    exam_ranges_t            *sets;
+    ngx_http_exam_snapshot_t  snap;
+
+    if (ngx_http_exam_zone_look(mcf->zone, sid, &snap) != NGX_OK) {
+        return;
+    }
+
+    for (i = 0; i < mcf->kinds.n; i++) {
+        sets = l->sets[i];
+
+        if (snap.stored[i] >= 0) {
+            (void) exam_ranges_add(&sets[NGX_HTTP_EXAM_SET_STORED], 0,
+                                   (uint32_t) snap.stored[i]);
+        }
+
+        exam_ranges_init(&local, memory, NGX_HTTP_EXAM_LEDGER_RANGES);
+        exam_ranges_init(&fresh, more, NGX_HTTP_EXAM_LEDGER_RANGES);
+
+        if (ngx_http_exam_zone_received(mcf->zone, sid, i, &local)
+            == NGX_DECLINED)
+        {
+            continue;
+        }
+
+        /* received here and stored by now is stored */
+
+        if (exam_ranges_subtract(&fresh, &local,
+                                 &sets[NGX_HTTP_EXAM_SET_STORED]))
+        {
+            (void) exam_ranges_merge(&sets[NGX_HTTP_EXAM_SET_RECEIVED],
+                                     &fresh);
+        }
+    }
+}
+
+
+void
+ngx_http_exam_ledger_pending(ngx_http_exam_ledger_t *l, ngx_uint_t kind,
+    int64_t last, exam_ranges_t *out)
+{
+    const exam_ranges_t  *settled[3];
+
+    if (last < 0) {
+        return;
+    }
+
+    settled[0] = &l->sets[kind][NGX_HTTP_EXAM_SET_STORED];
+    settled[1] = &l->sets[kind][NGX_HTTP_EXAM_SET_RECEIVED];
+    settled[2] = &l->sets[kind][NGX_HTTP_EXAM_SET_LOST];
+
+    /* truncated: the rest is told when these have come */
+
+    (void) exam_ranges_missing(out, 0, (uint32_t) last, settled, 3);
+}
+
+
+void
+ngx_http_exam_ledger_json(ngx_http_exam_ledger_t *l, exam_buf_t *b,
+    const exam_kinds_t *kinds)
+{
+    int64_t        last;
+    ngx_uint_t     i, j;
+    exam_range_t   memory[NGX_HTTP_EXAM_LEDGER_RANGES];
+    exam_ranges_t  missing;
+
+    exam_buf_char(b, '{');
+
+    for (i = 0; i < kinds->n; i++) {
+        last = -1;
+
+        if (i > 0) {
+            exam_buf_char(b, ',');
+        }
+
+        exam_buf_char(b, '"');
+        exam_buf_put(b, kinds->name[i].data, kinds->name[i].len);
+        exam_buf_lit(b, "\":{");
+
+        for (j = 0; j < NGX_HTTP_EXAM_SETS; j++) {
+            exam_buf_char(b, '"');
+            exam_buf_put(b, ngx_http_exam_sets[j],
+                         ngx_strlen(ngx_http_exam_sets[j]));
+            exam_buf_lit(b, "\":");
+            exam_ranges_json(b, &l->sets[i][j]);
+            exam_buf_char(b, ',');
+
+            last = ngx_max(last, exam_ranges_highest(&l->sets[i][j]));
+        }
+
+        exam_ranges_init(&missing, memory, NGX_HTTP_EXAM_LEDGER_RANGES);
+        ngx_http_exam_ledger_pending(l, i, last, &missing);
+
+        exam_buf_lit(b, "\"missing\":");
+        exam_ranges_json(b, &missing);
+        exam_buf_char(b, '}');
+    }
+
+    exam_buf_char(b, '}');
+}

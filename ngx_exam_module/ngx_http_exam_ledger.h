@@ -1,0 +1,60 @@
+
+/*
+ * What is known of the segments of one session: the union of the ledger in
+ * Redis and of this node's zone (DESIGN 5, "local before remote").
+ */
+
+
+#ifndef NGX_HTTP_EXAM_LEDGER_H_INCLUDED
+#define NGX_HTTP_EXAM_LEDGER_H_INCLUDED
+
+
+#include "ngx_http_exam_module.h"
+
+
+#define NGX_HTTP_EXAM_LEDGER_RANGES  32     /* a set */
+
+
+/* the sets of a kind, in the order of their names in /me */
+
+typedef enum {
+    NGX_HTTP_EXAM_SET_STORED = 0,
+    NGX_HTTP_EXAM_SET_RECEIVED,
+    NGX_HTTP_EXAM_SET_RECEIVING,
+    NGX_HTTP_EXAM_SET_LOST,
+    NGX_HTTP_EXAM_SET_REFUSED,
+    NGX_HTTP_EXAM_SETS
+} ngx_http_exam_set_e;
+
+
+typedef struct {
+    exam_ranges_t   sets[EXAM_KINDS_MAX][NGX_HTTP_EXAM_SETS];
+    exam_range_t    memory[EXAM_KINDS_MAX][NGX_HTTP_EXAM_SETS]
+                          [NGX_HTTP_EXAM_LEDGER_RANGES];
+} ngx_http_exam_ledger_t;
+
+
+void ngx_http_exam_ledger_init(ngx_http_exam_ledger_t *l);
+
+/* an entry of the ledger as Redis has it; malformed ones are left out */
+
+void ngx_http_exam_ledger_add(ngx_http_exam_ledger_t *l,
+    ngx_uint_t kind, uint32_t n, exam_seg_e state);
+
+/* what the zone holds of the session */
+
+void ngx_http_exam_ledger_local(ngx_http_exam_ledger_t *l,
+    ngx_http_exam_main_conf_t *mcf, const uint8_t sid[EXAM_SID_LEN]);
+
+/* numbers 0..last that the client still has to send */
+
+void ngx_http_exam_ledger_pending(ngx_http_exam_ledger_t *l, ngx_uint_t kind,
+    int64_t last, exam_ranges_t *out);
+
+/* `{"screen":{"stored":[[0,12]],…,"missing":[]},…}` */
+
+void ngx_http_exam_ledger_json(ngx_http_exam_ledger_t *l, exam_buf_t *b,
+    const exam_kinds_t *kinds);
+
+
+#endif /* NGX_HTTP_EXAM_LEDGER_H_INCLUDED */

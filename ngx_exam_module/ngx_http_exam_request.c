@@ -1,0 +1,620 @@
+
+/*
+ * What all endpoints share: the context, authorization, bodies, replies.
+ *
+ * Runs on the event loop.  Error codes of core become HTTP here and nowhere
+ * else.
+ */
+
+
+#include "ngx_http_exam_module.h"
+
+
+#define NGX_HTTP_EXAM_DETAIL_MAX  512
+
+
+static ngx_int_t ngx_http_exam_send(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, u_char *data, size_t len);
+static ngx_int_t ngx_http_exam_retry_after(ngx_http_request_t *r,
+    exam_err_e err);
+static ngx_int_t ngx_http_exam_drop_body(ngx_http_request_t *r);
+static void ngx_http_exam_body_ready(ngx_http_request_t *r);
+static ngx_int_t ngx_http_exam_body_join(ngx_http_request_t *r,
+    ngx_chain_t *in, exam_str_t *body);
+
+
+static ngx_str_t  ngx_http_exam_json_type = ngx_string("application/json");
+static ngx_str_t  ngx_http_exam_problem_type =
+    ngx_string("application/problem+json");
+
+
+ngx_http_exam_ctx_t *
+ngx_http_exam_ctx(ngx_http_request_t *r)
+{
+    ngx_http_exam_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+
+    if (ctx == NULL) {
+        ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_exam_ctx_t));
+        if (ctx == NULL) {
+            return NULL;
+        }
+
+        ctx->now = ngx_http_exam_now();
+        ngx_http_set_ctx(r, ctx, ngx_http_exam_module);
+    }
+
+    return ctx;
+}
+
+
+ngx_int_t
+ngx_http_exam_allow(ngx_http_request_t *r, ngx_uint_t methods,
+    const char *allow)
+{
+    ngx_str_t  value;
+
+    if (r->method & methods) {
+        return NGX_OK;
+    }
+
+    value.data = (u_char *) allow;
+    value.len = ngx_strlen(allow);
+
+    if (ngx_http_exam_header(r, "Allow", &value) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_exam_problem(r, EXAM_ERR_METHOD_NOT_ALLOWED, NULL);
+}
+
+
+ngx_int_t
+ngx_http_exam_bearer(ngx_http_request_t *r, exam_str_t *token)
+{
+    ngx_str_t  *value;
+
+    if (r->headers_in.authorization == NULL) {
+        return NGX_DECLINED;
+    }
+
+    value = &r->headers_in.authorization->value;
+
+    if (value->len < 7
+        || ngx_strncasecmp(value->data, (u_char *) "Bearer ", 7) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    token->data = value->data + 7;
+    token->len = value->len - 7;
+
+    return NGX_OK;
+}
+
+
+exam_err_e
+ngx_http_exam_authorize(ngx_http_request_t *r, ngx_http_exam_ctx_t *ctx)
+{
+    exam_str_t                  token;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    if (ngx_http_exam_bearer(r, &token) != NGX_OK) {
+        return EXAM_ERR_TOKEN_MISSING;
+    }
+
+    mcf = ngx_http_exam_main_conf(r);
+
+    return exam_token_verify(mcf->keys, EXAM_KEY_CANDIDATE, token,
+                             ctx->now / 1000, &ctx->claims);
+}
+
+
+exam_err_e
+ngx_http_exam_session(ngx_http_request_t *r, ngx_http_exam_ctx_t *ctx,
+    exam_action_e action)
+{
+    exam_err_e                  err;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    err = ngx_http_exam_authorize(r, ctx);
+    if (err != EXAM_OK) {
+        return err;
+    }
+
+    mcf = ngx_http_exam_main_conf(r);
+
+    (void) ngx_http_exam_zone_touch(mcf->zone, &ctx->claims, &ctx->snap);
+
+    err = exam_state_check(&ctx->snap.view, action, ctx->now);
+
+    if (err == EXAM_ERR_EXAM_OVER) {
+        ngx_http_exam_zone_end(mcf->zone, ctx->claims.sid,
+                               EXAM_ENDED_EXAM_OVER);
+    }
+
+    return err;
+}
+
+
+ngx_int_t
+ngx_http_exam_problem(ngx_http_request_t *r, exam_err_e err,
+    const char *detail)
+{
+    u_char                     *data;
+    exam_buf_t                  b;
+    ngx_int_t                   rc;
+    ngx_http_exam_ctx_t        *ctx;
+    const exam_err_info_t      *info;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    info = exam_err_info(err);
+    mcf = ngx_http_exam_main_conf(r);
+
+    rc = ngx_http_exam_drop_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (info->status >= 500) {
+        ngx_http_exam_count(mcf, errors_total, 1);
+
+    } else {
+        ngx_http_exam_count(mcf, refused_total, 1);
+    }
+
+    if (err == EXAM_ERR_OVERLOADED || err == EXAM_ERR_TOO_MANY_UPLOADS) {
+        ngx_http_exam_count(mcf, shed_total, 1);
+    }
+
+    if (ngx_http_exam_retry_after(r, err) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    data = ngx_pnalloc(r->pool, NGX_HTTP_EXAM_DETAIL_MAX);
+    if (data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    exam_buf_init(&b, data, NGX_HTTP_EXAM_DETAIL_MAX);
+
+    exam_buf_lit(&b, "{\"type\":\"about:blank\",\"title\":\"");
+    exam_buf_put(&b, info->title, ngx_strlen(info->title));
+    exam_buf_lit(&b, "\",\"status\":");
+    exam_buf_int(&b, info->status);
+    exam_buf_lit(&b, ",\"code\":\"");
+    exam_buf_put(&b, info->code, ngx_strlen(info->code));
+    exam_buf_lit(&b, "\",\"detail\":\"");
+
+    if (detail == NULL) {
+        detail = info->title;
+    }
+
+    exam_buf_put(&b, detail, ngx_strlen(detail));
+    exam_buf_lit(&b, "\"");
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+
+    if (err == EXAM_ERR_SESSION_ENDED && ctx != NULL) {
+        exam_buf_lit(&b, ",\"reason\":\"");
+        detail = exam_ended_name(ctx->snap.view.ended);
+        exam_buf_put(&b, detail, ngx_strlen(detail));
+        exam_buf_lit(&b, "\"");
+    }
+
+    exam_buf_lit(&b, "}\n");
+
+    return ngx_http_exam_send(r, info->status, &ngx_http_exam_problem_type,
+                              data, exam_buf_len(&b));
+}
+
+
+ngx_int_t
+ngx_http_exam_json(ngx_http_request_t *r, ngx_uint_t status, exam_buf_t *b)
+{
+    return ngx_http_exam_text(r, status, &ngx_http_exam_json_type, b);
+}
+
+
+ngx_int_t
+ngx_http_exam_text(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
+    exam_buf_t *b)
+{
+    u_char  *data;
+
+    if (b->overflow) {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "exam reply does not fit its buffer");
+        return ngx_http_exam_problem(r, EXAM_ERR_INTERNAL, NULL);
+    }
+
+    data = ngx_pnalloc(r->pool, exam_buf_len(b));
+    if (data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_memcpy(data, b->start, exam_buf_len(b));
+
+    return ngx_http_exam_send(r, status, type, data, exam_buf_len(b));
+}
+
+
+static ngx_int_t
+ngx_http_exam_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
+    u_char *data, size_t len)
+{
+    ngx_int_t                   rc;
+    ngx_buf_t                  *b;
+    ngx_chain_t                 out;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    static ngx_str_t  cache = ngx_string("no-store");
+
+    mcf = ngx_http_exam_main_conf(r);
+    ngx_http_exam_count(mcf, requests_total, 1);
+
+    if (ngx_http_exam_header(r, "Cache-Control", &cache) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = len;
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = type->len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = data;
+    b->last = data + len;
+    b->memory = 1;
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+/* with jitter, so that a refused class does not come back as one */
+
+static ngx_int_t
+ngx_http_exam_retry_after(ngx_http_request_t *r, exam_err_e err)
+{
+    ngx_int_t  status;
+    ngx_str_t  value;
+
+    static ngx_str_t  bearer = ngx_string("Bearer");
+
+    status = exam_err_info(err)->status;
+
+    if (status == NGX_HTTP_UNAUTHORIZED
+        && err != EXAM_ERR_INVALID_CREDENTIALS)
+    {
+        return ngx_http_exam_header(r, "WWW-Authenticate", &bearer);
+    }
+
+    if (status != NGX_HTTP_SERVICE_UNAVAILABLE
+        && status != NGX_HTTP_TOO_MANY_REQUESTS)
+    {
+        return NGX_OK;
+    }
+
+    value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.len = ngx_sprintf(value.data, "%ui",
+                            1 + (ngx_uint_t) ngx_random() % 5)
+                - value.data;
+
+    return ngx_http_exam_header(r, "Retry-After", &value);
+}
+
+
+/* an unread body is thrown away, without asking for it by 100 Continue */
+
+static ngx_int_t
+ngx_http_exam_drop_body(ngx_http_request_t *r)
+{
+    if (r->request_body != NULL || r != r->main || r->internal) {
+        return NGX_OK;
+    }
+
+    r->expect_tested = 1;
+
+    return ngx_http_discard_request_body(r);
+}
+
+
+ngx_int_t
+ngx_http_exam_header(ngx_http_request_t *r, const char *name, ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = 1;
+    h->next = NULL;
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->value = *value;
+
+    return NGX_OK;
+}
+
+
+/*
+ * A body that lies whole in the header buffer, as nearly all do, is taken from
+ * there: no buffer, no copy, no turn through the body filters.
+ */
+
+ngx_int_t
+ngx_http_exam_body_here(ngx_http_request_t *r, exam_str_t *body)
+{
+    off_t       n;
+    ngx_buf_t  *b;
+
+    n = r->headers_in.content_length_n;
+    b = r->header_in;
+
+    if (n < 0 || r->headers_in.chunked || r->request_body || r != r->main
+        || r->stream || n > b->last - b->pos)
+    {
+        return NGX_DECLINED;
+    }
+
+#if (NGX_HTTP_V3)
+    if (r->http_version == NGX_HTTP_VERSION_30) {
+        return NGX_DECLINED;
+    }
+#endif
+
+    body->data = b->pos;
+    body->len = (size_t) n;
+
+    b->pos += n;
+    r->request_length += n;
+
+    /* nothing is left to read or to discard */
+
+    r->headers_in.content_length_n = 0;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_exam_read_body(ngx_http_request_t *r, size_t max,
+    ngx_http_exam_body_pt handler)
+{
+    ngx_int_t             rc;
+    exam_str_t            body;
+    ngx_http_exam_ctx_t  *ctx;
+
+    if (r->headers_in.content_length_n > (off_t) max) {
+        return ngx_http_exam_problem(r, EXAM_ERR_TOO_LARGE, NULL);
+    }
+
+    if (ngx_http_exam_body_here(r, &body) == NGX_OK) {
+        r->main->count++;
+        handler(r, body);
+        return NGX_DONE;
+    }
+
+    ctx = ngx_http_exam_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->reader = handler;
+
+    r->request_body_in_single_buf = 1;
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_exam_body_ready);
+
+    return (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? rc : NGX_DONE;
+}
+
+
+static void
+ngx_http_exam_body_ready(ngx_http_request_t *r)
+{
+    exam_str_t                body;
+    ngx_http_exam_ctx_t      *ctx;
+    ngx_http_request_body_t  *rb;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+    rb = r->request_body;
+
+    body.data = NULL;
+    body.len = 0;
+
+    if (rb != NULL && rb->bufs != NULL) {
+
+        if (rb->temp_file != NULL) {
+            ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                          "exam body was buffered to a file");
+            ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+            return;
+        }
+
+        if (ngx_http_exam_body_join(r, rb->bufs, &body) != NGX_OK) {
+            ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+            return;
+        }
+    }
+
+    ctx->reader(r, body);
+}
+
+
+/* one buffer as a rule; HTTP/2 and chunked bodies may come in several */
+
+static ngx_int_t
+ngx_http_exam_body_join(ngx_http_request_t *r, ngx_chain_t *in,
+    exam_str_t *body)
+{
+    u_char       *p;
+    size_t        len;
+    ngx_chain_t  *cl;
+
+    if (in->next == NULL) {
+        body->data = in->buf->pos;
+        body->len = in->buf->last - in->buf->pos;
+        return NGX_OK;
+    }
+
+    len = 0;
+
+    for (cl = in; cl; cl = cl->next) {
+        len += cl->buf->last - cl->buf->pos;
+    }
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    body->data = p;
+    body->len = len;
+
+    for (cl = in; cl; cl = cl->next) {
+        p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_exam_histogram_add(ngx_http_exam_histogram_t *h, uint64_t us)
+{
+    ngx_uint_t  i;
+
+    i = (us < 2) ? 0 : 64 - (ngx_uint_t) __builtin_clzll(us - 1);
+
+    if (i >= NGX_HTTP_EXAM_BUCKETS) {
+        i = NGX_HTTP_EXAM_BUCKETS - 1;
+    }
+
+    (void) ngx_atomic_fetch_add(&h->buckets[i], 1);
+    (void) ngx_atomic_fetch_add(&h->sum, us);
+}
+
+
+/*
+ * The request's start is kept in ms, so that is the resolution at the lower
+ * end; the clock is read anew because the loop's own time is that of its turn.
+ */
+
+uint64_t
+ngx_http_exam_elapsed(ngx_http_request_t *r)
+{
+    int64_t          us;
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_REALTIME, &ts);
+
+    us = ((int64_t) ts.tv_sec - r->start_sec) * 1000000 + ts.tv_nsec / 1000
+         - (int64_t) r->start_msec * 1000;
+
+    return us > 0 ? (uint64_t) us : 0;
+}
+
+
+void
+ngx_http_exam_status_json(exam_buf_t *b, const exam_view_t *view, int64_t now)
+{
+    exam_status_t  st;
+
+    st = exam_state_status(view, now);
+
+    exam_buf_lit(b, "\"status\":{\"locked\":");
+    ngx_http_exam_bool_json(b, st.locked);
+    exam_buf_lit(b, ",\"paused\":");
+    ngx_http_exam_bool_json(b, st.paused);
+    exam_buf_lit(b, ",\"closed\":");
+    ngx_http_exam_bool_json(b, st.closed);
+    exam_buf_lit(b, "}");
+}
+
+
+void
+ngx_http_exam_bool_json(exam_buf_t *b, bool value)
+{
+    if (value) {
+        exam_buf_lit(b, "true");
+
+    } else {
+        exam_buf_lit(b, "false");
+    }
+}
+
+
+void
+ngx_http_exam_stored_json(exam_buf_t *b, const exam_kinds_t *kinds,
+    const int32_t *stored)
+{
+    size_t  i;
+
+    exam_buf_lit(b, "\"stored\":{");
+
+    for (i = 0; i < kinds->n; i++) {
+
+        if (i > 0) {
+            exam_buf_char(b, ',');
+        }
+
+        exam_buf_char(b, '"');
+        exam_buf_put(b, kinds->name[i].data, kinds->name[i].len);
+        exam_buf_lit(b, "\":");
+
+        if (stored[i] == NGX_HTTP_EXAM_STORED_NULL) {
+            exam_buf_lit(b, "null");
+
+        } else {
+            exam_buf_int(b, stored[i]);
+        }
+    }
+
+    exam_buf_char(b, '}');
+}
+
+
+/* ms, null for a time that is not known (0) */
+
+void
+ngx_http_exam_time_json(exam_buf_t *b, int64_t ms)
+{
+    if (ms == 0) {
+        exam_buf_lit(b, "null");
+
+    } else {
+        exam_buf_int(b, ms);
+    }
+}
+
+
+int64_t
+ngx_http_exam_token_exp(ngx_http_exam_main_conf_t *mcf, int64_t own_end,
+    int64_t now)
+{
+    return (ngx_max(own_end, now) + (int64_t) mcf->late_upload) / 1000 + 86400;
+}

@@ -1,0 +1,419 @@
+
+/*
+ * Segments of a session in the zone: received ranges, the last hashes, open
+ * uploads.  Called by the upload engine on the event loop of any worker
+ * process; takes the mutex of the session's shard.
+ *
+ * Invariants: a number is in `ranges` or RECEIVING in `hashes`, never both;
+ * what a process that has died left open or RECEIVING counts no more.  Where
+ * the ranges of a kind are used up, numbers are left out: the ledger has them.
+ */
+
+
+#include "ngx_http_exam_module.h"
+
+
+static ngx_http_exam_segs_t *ngx_http_exam_segs_locked(
+    ngx_http_exam_shard_t *shard, const uint8_t sid[EXAM_SID_LEN],
+    ngx_uint_t make);
+static void ngx_http_exam_ranges_of(ngx_http_exam_segs_t *segs,
+    ngx_uint_t kind, exam_ranges_t *set);
+static ngx_http_exam_hash_t *ngx_http_exam_hash_of(ngx_http_exam_segs_t *segs,
+    ngx_uint_t kind, uint32_t n);
+static ngx_http_exam_hash_t *ngx_http_exam_hash_place(
+    ngx_http_exam_segs_t *segs);
+
+
+ngx_int_t
+ngx_http_exam_zone_upload_open(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, ngx_uint_t limit,
+    ngx_uint_t *slot)
+{
+    ngx_int_t               rc;
+    ngx_uint_t              i, n, free;
+    ngx_http_exam_segs_t   *segs;
+    ngx_http_exam_shard_t  *shard;
+
+    shard = ngx_http_exam_zone_shard(zone, sid);
+
+    ngx_http_exam_shard_lock(shard);
+
+    segs = ngx_http_exam_segs_locked(shard, sid, 1);
+
+    if (segs == NULL) {
+        rc = NGX_DECLINED;
+        goto done;
+    }
+
+    n = 0;
+    free = NGX_HTTP_EXAM_OPEN_MAX;
+
+    for (i = 0; i < NGX_HTTP_EXAM_OPEN_MAX; i++) {
+
+        if (segs->open[i].pid != 0 && ngx_http_exam_dead(segs->open[i].pid)) {
+            segs->open[i].pid = 0;
+        }
+
+        if (segs->open[i].pid == 0) {
+            free = i;
+
+        } else if (segs->open[i].kind == kind) {
+            n++;
+        }
+    }
+
+    if (n >= limit || free == NGX_HTTP_EXAM_OPEN_MAX) {
+        rc = NGX_BUSY;
+        goto done;
+    }
+
+    segs->open[free].pid = ngx_pid;
+    segs->open[free].kind = (uint32_t) kind;
+
+    *slot = free;
+    rc = NGX_OK;
+
+done:
+
+    ngx_http_exam_shard_unlock(shard);
+
+    return rc;
+}
+
+
+void
+ngx_http_exam_zone_upload_close(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t slot)
+{
+    ngx_http_exam_segs_t   *segs;
+    ngx_http_exam_shard_t  *shard;
+
+    shard = ngx_http_exam_zone_shard(zone, sid);
+
+    ngx_http_exam_shard_lock(shard);
+
+    segs = ngx_http_exam_segs_locked(shard, sid, 0);
+
+    /* after a reset of the shard the slot may be another process' */
+
+    if (segs != NULL && segs->open[slot].pid == ngx_pid) {
+        segs->open[slot].pid = 0;
+    }
+
+    ngx_http_exam_shard_unlock(shard);
+}
+
+
+ngx_int_t
+ngx_http_exam_zone_segment(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, uint32_t n,
+    ngx_http_exam_hash_t *seg, int64_t *highest)
+{
+    ngx_int_t                 rc;
+    exam_ranges_t             set;
+    ngx_http_exam_segs_t     *segs;
+    ngx_http_exam_hash_t     *h;
+    ngx_http_exam_shard_t    *shard;
+    ngx_http_exam_session_t  *s;
+
+    rc = NGX_DECLINED;
+
+    if (highest) {
+        *highest = -2;
+    }
+
+    shard = ngx_http_exam_zone_shard(zone, sid);
+
+    ngx_http_exam_shard_lock(shard);
+
+    s = ngx_http_exam_find_locked(shard, sid);
+
+    if (s == NULL) {
+        goto done;
+    }
+
+    if (highest) {
+        *highest = s->stored[kind];
+    }
+
+    segs = s->segs;
+
+    if (segs == NULL) {
+        goto done;
+    }
+
+    ngx_http_exam_ranges_of(segs, kind, &set);
+
+    if (highest && set.n > 0) {
+        *highest = ngx_max(*highest, exam_ranges_highest(&set));
+    }
+
+    h = ngx_http_exam_hash_of(segs, kind, n);
+
+    if (h != NULL && h->state == EXAM_SEG_RECEIVING
+        && ngx_http_exam_dead(h->pid))
+    {
+        h->state = EXAM_SEG_NONE;
+        h = NULL;
+    }
+
+    if (h != NULL) {
+        *seg = *h;
+        rc = NGX_OK;
+
+    } else if (exam_ranges_has(&set, n)) {
+        rc = NGX_AGAIN;
+    }
+
+done:
+
+    ngx_http_exam_shard_unlock(shard);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_exam_zone_segment_reserve(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_http_exam_hash_t *seg)
+{
+    ngx_int_t               rc;
+    ngx_http_exam_hash_t   *h;
+    ngx_http_exam_segs_t   *segs;
+    ngx_http_exam_shard_t  *shard;
+
+    shard = ngx_http_exam_zone_shard(zone, sid);
+
+    ngx_http_exam_shard_lock(shard);
+
+    segs = ngx_http_exam_segs_locked(shard, sid, 1);
+
+    if (segs == NULL) {
+        rc = NGX_DECLINED;
+        goto done;
+    }
+
+    h = ngx_http_exam_hash_of(segs, seg->kind, seg->n);
+
+    if (h != NULL && h->state == EXAM_SEG_RECEIVED) {
+        *seg = *h;
+        rc = NGX_ABORT;
+        goto done;
+    }
+
+    if (h != NULL && !ngx_http_exam_dead(h->pid)) {
+        rc = NGX_BUSY;
+        goto done;
+    }
+
+    if (h == NULL) {
+        h = ngx_http_exam_hash_place(segs);
+    }
+
+    if (h == NULL) {
+        rc = NGX_DECLINED;
+        goto done;
+    }
+
+    *h = *seg;
+    h->state = EXAM_SEG_RECEIVING;
+    h->pid = ngx_pid;
+
+    rc = NGX_OK;
+
+done:
+
+    ngx_http_exam_shard_unlock(shard);
+
+    return rc;
+}
+
+
+/* also for what was not reserved: a manifest found in the spool */
+
+void
+ngx_http_exam_zone_segment_commit(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], const ngx_http_exam_hash_t *seg)
+{
+    exam_ranges_t           set;
+    ngx_http_exam_hash_t   *h;
+    ngx_http_exam_segs_t   *segs;
+    ngx_http_exam_shard_t  *shard;
+
+    shard = ngx_http_exam_zone_shard(zone, sid);
+
+    ngx_http_exam_shard_lock(shard);
+
+    segs = ngx_http_exam_segs_locked(shard, sid, 1);
+
+    if (segs == NULL) {
+        goto done;
+    }
+
+    h = ngx_http_exam_hash_of(segs, seg->kind, seg->n);
+
+    if (h == NULL) {
+        h = ngx_http_exam_hash_place(segs);
+    }
+
+    if (h != NULL) {
+        *h = *seg;
+        h->state = EXAM_SEG_RECEIVED;
+        h->pid = 0;
+    }
+
+    ngx_http_exam_ranges_of(segs, seg->kind, &set);
+
+    if (exam_ranges_add(&set, seg->n, seg->n)) {
+        segs->nranges[seg->kind] = set.n;
+    }
+
+done:
+
+    ngx_http_exam_shard_unlock(shard);
+}
+
+
+void
+ngx_http_exam_zone_segment_abort(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], const ngx_http_exam_hash_t *seg)
+{
+    ngx_http_exam_hash_t   *h;
+    ngx_http_exam_segs_t   *segs;
+    ngx_http_exam_shard_t  *shard;
+
+    shard = ngx_http_exam_zone_shard(zone, sid);
+
+    ngx_http_exam_shard_lock(shard);
+
+    segs = ngx_http_exam_segs_locked(shard, sid, 0);
+
+    if (segs != NULL) {
+        h = ngx_http_exam_hash_of(segs, seg->kind, seg->n);
+
+        if (h != NULL && h->state == EXAM_SEG_RECEIVING && h->pid == ngx_pid) {
+            h->state = EXAM_SEG_NONE;
+        }
+    }
+
+    ngx_http_exam_shard_unlock(shard);
+}
+
+
+ngx_int_t
+ngx_http_exam_zone_received(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, exam_ranges_t *out)
+{
+    ngx_int_t               rc;
+    exam_ranges_t           set;
+    ngx_http_exam_segs_t   *segs;
+    ngx_http_exam_shard_t  *shard;
+
+    rc = NGX_DECLINED;
+    shard = ngx_http_exam_zone_shard(zone, sid);
+
+    ngx_http_exam_shard_lock(shard);
+
+    segs = ngx_http_exam_segs_locked(shard, sid, 0);
+
+    if (segs != NULL) {
+        ngx_http_exam_ranges_of(segs, kind, &set);
+        rc = exam_ranges_merge(out, &set) ? NGX_OK : NGX_ERROR;
+    }
+
+    ngx_http_exam_shard_unlock(shard);
+
+    return rc;
+}
+
+
+void
+ngx_http_exam_zone_stored(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, int32_t stored)
+{
+    ngx_http_exam_shard_t    *shard;
+    ngx_http_exam_session_t  *s;
+
+    shard = ngx_http_exam_zone_shard(zone, sid);
+
+    ngx_http_exam_shard_lock(shard);
+
+    s = ngx_http_exam_find_locked(shard, sid);
+
+    if (s != NULL) {
+        s->stored[kind] = ngx_max(s->stored[kind], stored);
+    }
+
+    ngx_http_exam_shard_unlock(shard);
+}
+
+
+static ngx_http_exam_segs_t *
+ngx_http_exam_segs_locked(ngx_http_exam_shard_t *shard,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t make)
+{
+    ngx_http_exam_session_t  *s;
+
+    s = ngx_http_exam_find_locked(shard, sid);
+
+    if (s == NULL) {
+        return NULL;
+    }
+
+    if (s->segs == NULL && make) {
+        s->segs = ngx_http_exam_object_get(&shard->sh->segs);
+    }
+
+    return s->segs;
+}
+
+
+static void
+ngx_http_exam_ranges_of(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
+    exam_ranges_t *set)
+{
+    exam_ranges_init(set, segs->ranges[kind], NGX_HTTP_EXAM_RANGES);
+    set->n = segs->nranges[kind];
+}
+
+
+static ngx_http_exam_hash_t *
+ngx_http_exam_hash_of(ngx_http_exam_segs_t *segs, ngx_uint_t kind, uint32_t n)
+{
+    ngx_uint_t             i;
+    ngx_http_exam_hash_t  *h;
+
+    for (i = 0; i < NGX_HTTP_EXAM_HASHES; i++) {
+        h = &segs->hashes[i];
+
+        if (h->state != EXAM_SEG_NONE && h->kind == kind && h->n == n) {
+            return h;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* a free place, else the oldest that nobody is finishing */
+
+static ngx_http_exam_hash_t *
+ngx_http_exam_hash_place(ngx_http_exam_segs_t *segs)
+{
+    ngx_uint_t             i;
+    ngx_http_exam_hash_t  *h;
+
+    for (i = 0; i < NGX_HTTP_EXAM_HASHES; i++) {
+        h = &segs->hashes[(segs->next + i) % NGX_HTTP_EXAM_HASHES];
+
+        if (h->state == EXAM_SEG_RECEIVING && !ngx_http_exam_dead(h->pid)) {
+            continue;
+        }
+
+        segs->next = (segs->next + i + 1) % NGX_HTTP_EXAM_HASHES;
+
+        return h;
+    }
+
+    return NULL;
+}
