@@ -1,0 +1,26 @@
+
+/*
+ * What is told of an acknowledged upload: the ledger and the worker's doorbell
+ * (DESIGN 5).  Event loop; in the background, after the answer.
+ */
+
+
+#ifndef NGX_HTTP_EXAM_DOORBELL_H_INCLUDED
+#define NGX_HTTP_EXAM_DOORBELL_H_INCLUDED
+
+
+#include "ngx_http_exam_recordings.h"
+#include "ngx_http_exam_upload.h"
+
+
+/*
+ * Settles the number as received and adds an entry to the node's stream.  seg
+ * must live as long as u, of which references are taken.  What fails is counted
+ * only: the worker's scan of the spool finds the upload.
+ */
+
+void ngx_http_exam_doorbell(ngx_http_exam_upload_t *u,
+    const ngx_http_exam_segment_t *seg);
+
+
+#endif /* NGX_HTTP_EXAM_DOORBELL_H_INCLUDED */

@@ -1,0 +1,671 @@
+
+/*
+ * The endpoint `exam recordings`: /api/v1/recordings/{kind}/{n} (DESIGN 3.1).
+ *
+ * Here: the path, the arguments, whose session it is, and GET; PUT goes on in
+ * ngx_http_exam_put.c.  Runs on the event loop.  Everything that can be refused
+ * is refused before the body is asked for.
+ */
+
+
+#include "ngx_http_exam_recordings.h"
+
+
+#define NGX_HTTP_EXAM_RECORDINGS_PREFIX  "/api/v1/recordings/"
+#define NGX_HTTP_EXAM_LEDGER_BEFORE      1000    /* numbers a question */
+#define NGX_HTTP_EXAM_LEDGER_FIELD       (EXAM_SID_HEX + EXAM_KIND_MAX + 8)
+
+
+static ngx_int_t ngx_http_exam_recordings_path(ngx_http_request_t *r,
+    exam_str_t *kind, exam_str_t *n);
+static exam_err_e ngx_http_exam_recordings_segment(ngx_http_request_t *r,
+    ngx_http_exam_ctx_t *ctx, exam_str_t kind, exam_str_t n,
+    ngx_http_exam_segment_t *seg);
+static exam_err_e ngx_http_exam_recordings_time(ngx_http_request_t *r,
+    ngx_str_t *name, int64_t *value);
+static exam_err_e ngx_http_exam_recordings_session(ngx_http_request_t *r,
+    ngx_http_exam_ctx_t *ctx, ngx_http_exam_segment_t *seg);
+static ngx_int_t ngx_http_exam_recordings_local(
+    ngx_http_exam_main_conf_t *mcf, ngx_http_exam_segment_t *seg);
+static void ngx_http_exam_recordings_ask(ngx_http_request_t *r,
+    ngx_http_exam_segment_t *seg, exam_key_e key,
+    ngx_http_exam_redis_pt handler);
+static void ngx_http_exam_recordings_issued(void *data, redisReply *reply);
+static void ngx_http_exam_recordings_latest(void *data, redisReply *reply);
+static void ngx_http_exam_recordings_go(ngx_http_request_t *r,
+    ngx_http_exam_segment_t *seg);
+static void ngx_http_exam_recordings_problem(ngx_http_request_t *r,
+    exam_err_e err);
+static void ngx_http_exam_look(ngx_http_request_t *r,
+    ngx_http_exam_segment_t *seg);
+static void ngx_http_exam_look_ledger(void *data, redisReply *reply);
+static void ngx_http_exam_look_answer(ngx_http_request_t *r,
+    const ngx_http_exam_segment_t *seg, const redisReply *reply);
+static void ngx_http_exam_look_text(exam_buf_t *b, exam_str_t s);
+static void ngx_http_exam_look_bytes(exam_buf_t *b, int64_t bytes);
+static void ngx_http_exam_look_zone(ngx_http_exam_main_conf_t *mcf,
+    const ngx_http_exam_segment_t *seg, exam_ledger_t *e,
+    u_char id[EXAM_UPLOAD_MAX]);
+
+
+ngx_int_t
+ngx_http_exam_recordings_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                   rc;
+    exam_err_e                  err;
+    exam_str_t                  kind, n;
+    ngx_http_exam_ctx_t        *ctx;
+    ngx_http_exam_segment_t    *seg;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    ctx = ngx_http_exam_ctx(r);
+    seg = ngx_pcalloc(r->pool, sizeof(ngx_http_exam_segment_t));
+
+    if (ctx == NULL || seg == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_exam_recordings_path(r, &kind, &n) != NGX_OK) {
+        return ngx_http_exam_problem(r, EXAM_ERR_NOT_FOUND, NULL);
+    }
+
+    rc = ngx_http_exam_allow(r, NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_PUT,
+                             "GET, HEAD, PUT");
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    err = ngx_http_exam_session(r, ctx, (r->method == NGX_HTTP_PUT)
+                                        ? EXAM_ACTION_UPLOAD
+                                        : EXAM_ACTION_LOOK);
+    if (err != EXAM_OK) {
+        return ngx_http_exam_problem(r, err, NULL);
+    }
+
+    mcf = ngx_http_exam_main_conf(r);
+
+    if (r->method != NGX_HTTP_PUT
+        && ngx_http_exam_zone_poll(mcf->zone, ctx->claims.sid, &mcf->poll_rate)
+           != NGX_OK)
+    {
+        return ngx_http_exam_problem(r, EXAM_ERR_RATE_LIMITED, NULL);
+    }
+
+    err = ngx_http_exam_recordings_segment(r, ctx, kind, n, seg);
+    if (err != EXAM_OK) {
+        return ngx_http_exam_problem(r, err, NULL);
+    }
+
+    ctx->data = seg;
+    r->main->count++;
+
+    if (seg->own) {
+        ngx_http_exam_recordings_go(r, seg);
+        return NGX_DONE;
+    }
+
+    switch (ngx_http_exam_recordings_local(mcf, seg)) {
+
+    case NGX_OK:
+        ngx_http_exam_recordings_go(r, seg);
+        break;
+
+    case NGX_BUSY:
+        ngx_http_exam_recordings_problem(r, EXAM_ERR_FORBIDDEN);
+        break;
+
+    case NGX_ABORT:
+        ngx_http_exam_recordings_problem(r, EXAM_ERR_NOT_FOUND);
+        break;
+
+    default: /* NGX_DECLINED */
+        ngx_http_exam_recordings_ask(r, seg, EXAM_KEY_STORED,
+                                     ngx_http_exam_recordings_issued);
+        break;
+    }
+
+    return NGX_DONE;
+}
+
+
+/* two parts behind the prefix and nothing else */
+
+static ngx_int_t
+ngx_http_exam_recordings_path(ngx_http_request_t *r, exam_str_t *kind,
+    exam_str_t *n)
+{
+    u_char  *p, *last, *slash;
+    size_t   len;
+
+    len = sizeof(NGX_HTTP_EXAM_RECORDINGS_PREFIX) - 1;
+
+    if (r->uri.len < len
+        || ngx_memcmp(r->uri.data, NGX_HTTP_EXAM_RECORDINGS_PREFIX, len) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    p = r->uri.data + len;
+    last = r->uri.data + r->uri.len;
+
+    slash = ngx_strlchr(p, last, '/');
+
+    if (slash == NULL || ngx_strlchr(slash + 1, last, '/') != NULL) {
+        return NGX_DECLINED;
+    }
+
+    *kind = exam_str_make(p, slash - p);
+    *n = exam_str_make(slash + 1, last - slash - 1);
+
+    return NGX_OK;
+}
+
+
+static exam_err_e
+ngx_http_exam_recordings_segment(ngx_http_request_t *r,
+    ngx_http_exam_ctx_t *ctx, exam_str_t kind, exam_str_t n,
+    ngx_http_exam_segment_t *seg)
+{
+    int                         i;
+    exam_err_e                  err;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    static ngx_str_t  started_at = ngx_string("started_at");
+    static ngx_str_t  duration_ms = ngx_string("duration_ms");
+
+    mcf = ngx_http_exam_main_conf(r);
+
+    i = exam_kind_find(&mcf->kinds, kind);
+
+    if (i < 0 || !exam_id_segment(n, &seg->n)) {
+        return EXAM_ERR_NOT_FOUND;
+    }
+
+    seg->exam = ctx->claims.exam;
+    seg->student = ctx->claims.student;
+    seg->kind = (ngx_uint_t) i;
+    seg->kind_name = mcf->kinds.name[i];
+
+    err = ngx_http_exam_recordings_time(r, &started_at, &seg->started_at);
+    if (err != EXAM_OK) {
+        return err;
+    }
+
+    err = ngx_http_exam_recordings_time(r, &duration_ms, &seg->duration_ms);
+    if (err != EXAM_OK) {
+        return err;
+    }
+
+    return ngx_http_exam_recordings_session(r, ctx, seg);
+}
+
+
+static exam_err_e
+ngx_http_exam_recordings_time(ngx_http_request_t *r, ngx_str_t *name,
+    int64_t *value)
+{
+    uint64_t   number;
+    ngx_str_t  arg;
+
+    *value = -1;
+
+    if (ngx_http_arg(r, name->data, name->len, &arg) != NGX_OK) {
+        return EXAM_OK;
+    }
+
+    if (!exam_uint_parse(arg.data, arg.len, EXAM_SEQ_MAX, &number)) {
+        return EXAM_ERR_BAD_ARGUMENT;
+    }
+
+    *value = (int64_t) number;
+
+    return EXAM_OK;
+}
+
+
+/* an id names its student by its first bytes: no other's can be meant */
+
+static exam_err_e
+ngx_http_exam_recordings_session(ngx_http_request_t *r,
+    ngx_http_exam_ctx_t *ctx, ngx_http_exam_segment_t *seg)
+{
+    ngx_str_t  arg;
+
+    seg->own = 1;
+    seg->gen = ctx->claims.gen;
+    ngx_memcpy(seg->sid, ctx->claims.sid, EXAM_SID_LEN);
+
+    if (ngx_http_arg(r, (u_char *) "session", 7, &arg) != NGX_OK) {
+        return EXAM_OK;
+    }
+
+    if (!exam_sid_parse(exam_str_make(arg.data, arg.len), seg->sid)) {
+        return EXAM_ERR_BAD_ARGUMENT;
+    }
+
+    if (exam_sid_hash(seg->sid) != exam_id_hash(seg->exam, seg->student)) {
+        return EXAM_ERR_NOT_FOUND;
+    }
+
+    if (ngx_memcmp(seg->sid, ctx->claims.sid, EXAM_SID_LEN) != 0) {
+        seg->own = 0;
+        seg->gen = 0;
+    }
+
+    return EXAM_OK;
+}
+
+
+/*
+ * Another session, as the zone has it: NGX_BUSY, not ended; NGX_ABORT, of a
+ * student whose hash is the same by chance; NGX_DECLINED, not in the zone.
+ */
+
+static ngx_int_t
+ngx_http_exam_recordings_local(ngx_http_exam_main_conf_t *mcf,
+    ngx_http_exam_segment_t *seg)
+{
+    ngx_int_t                 rc;
+    exam_str_t                exam, student;
+    ngx_http_exam_exam_t     *e;
+    ngx_http_exam_shard_t    *shard;
+    ngx_http_exam_session_t  *s;
+
+    shard = ngx_http_exam_zone_shard(mcf->zone, seg->sid);
+
+    ngx_http_exam_shard_lock(shard);
+
+    s = ngx_http_exam_find_locked(shard, seg->sid);
+
+    if (s == NULL) {
+        rc = NGX_DECLINED;
+        goto done;
+    }
+
+    e = &shard->sh->exams[s->exam];
+
+    exam = exam_str_make(e->id, e->id_len);
+    student = exam_str_make(s->data, s->student_len);
+
+    if (!exam_str_eq(exam, seg->exam) || !exam_str_eq(student, seg->student)) {
+        rc = NGX_ABORT;
+        goto done;
+    }
+
+    seg->gen = s->gen;
+    rc = (s->ended == EXAM_ENDED_NO) ? NGX_BUSY : NGX_OK;
+
+done:
+
+    ngx_http_exam_shard_unlock(shard);
+
+    return rc;
+}
+
+
+/*
+ * Not in the zone.  The login has written `stored` for each session that it
+ * gave out, and `sessions` holds the student's latest one.
+ */
+
+static void
+ngx_http_exam_recordings_ask(ngx_http_request_t *r,
+    ngx_http_exam_segment_t *seg, exam_key_e what,
+    ngx_http_exam_redis_pt handler)
+{
+    char        key[EXAM_KEY_MAX];
+    u_char      field[EXAM_STUDENT_MAX + EXAM_SID_HEX + EXAM_KIND_MAX + 2];
+    ngx_str_t   argv[3];
+    exam_buf_t  b;
+
+    exam_buf_init(&b, field, sizeof(field));
+    exam_buf_put(&b, seg->student.data, seg->student.len);
+
+    if (what == EXAM_KEY_STORED) {
+        exam_buf_char(&b, ':');
+        exam_buf_hex(&b, seg->sid, EXAM_SID_LEN);
+        exam_buf_char(&b, ':');
+        exam_buf_put(&b, seg->kind_name.data, seg->kind_name.len);
+    }
+
+    ngx_str_set(&argv[0], "HGET");
+    argv[1].data = (u_char *) key;
+    argv[1].len = exam_key(key, what, seg->exam, exam_str(""));
+    argv[2].data = field;
+    argv[2].len = exam_buf_len(&b);
+
+    if (ngx_http_exam_redis_command(ngx_http_exam_redis, r->pool, 3, argv,
+                                    handler, r)
+        != NGX_OK)
+    {
+        ngx_http_exam_recordings_problem(r, EXAM_ERR_REDIS_UNAVAILABLE);
+    }
+}
+
+
+static void
+ngx_http_exam_recordings_issued(void *data, redisReply *reply)
+{
+    ngx_http_request_t *r = data;
+
+    ngx_connection_t         *c;
+    ngx_http_exam_ctx_t      *ctx;
+    ngx_http_exam_segment_t  *seg;
+
+    c = r->connection;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+    seg = ctx->data;
+
+    ngx_http_set_log_request(c->log, r);
+
+    if (ngx_http_exam_redis_away(reply)) {
+        ngx_http_exam_recordings_problem(r, EXAM_ERR_REDIS_UNAVAILABLE);
+
+    } else if (reply->type != REDIS_REPLY_STRING) {
+        ngx_http_exam_recordings_problem(r, EXAM_ERR_NOT_FOUND);
+
+    } else {
+        ngx_http_exam_recordings_ask(r, seg, EXAM_KEY_SESSIONS,
+                                     ngx_http_exam_recordings_latest);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* all but the latest have ended; that one has when its record says so */
+
+static void
+ngx_http_exam_recordings_latest(void *data, redisReply *reply)
+{
+    ngx_http_request_t *r = data;
+
+    u_char                    sid[EXAM_SID_HEX + 1], *p;
+    ngx_connection_t         *c;
+    ngx_http_exam_ctx_t      *ctx;
+    ngx_http_exam_segment_t  *seg;
+
+    c = r->connection;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+    seg = ctx->data;
+
+    ngx_http_set_log_request(c->log, r);
+
+    p = ngx_hex_dump(sid, seg->sid, EXAM_SID_LEN);
+    *p = '\0';
+
+    if (ngx_http_exam_redis_away(reply)) {
+        ngx_http_exam_recordings_problem(r, EXAM_ERR_REDIS_UNAVAILABLE);
+
+    } else if (reply->type == REDIS_REPLY_STRING
+               && ngx_strstr(reply->str, sid) != NULL
+               && ngx_strstr(reply->str, "\"ended\":\"\"") != NULL)
+    {
+        ngx_http_exam_recordings_problem(r, EXAM_ERR_FORBIDDEN);
+
+    } else {
+        ngx_http_exam_recordings_go(r, seg);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_exam_recordings_go(ngx_http_request_t *r,
+    ngx_http_exam_segment_t *seg)
+{
+    if (r->method == NGX_HTTP_PUT) {
+        ngx_http_exam_put(r, seg);
+        return;
+    }
+
+    ngx_http_exam_look(r, seg);
+}
+
+
+static void
+ngx_http_exam_recordings_problem(ngx_http_request_t *r, exam_err_e err)
+{
+    ngx_http_finalize_request(r, ngx_http_exam_problem(r, err, NULL));
+}
+
+
+ngx_int_t
+ngx_http_exam_ledger_ask(const ngx_http_exam_segment_t *seg,
+    ngx_uint_t before, ngx_pool_t *pool, ngx_http_exam_redis_pt handler,
+    void *data)
+{
+    char         key[EXAM_KEY_MAX];
+    uint32_t     i;
+    ngx_int_t    rc;
+    ngx_str_t   *argv;
+    ngx_pool_t  *temp;
+    exam_buf_t   b;
+
+    before = ngx_min(before, NGX_HTTP_EXAM_LEDGER_BEFORE);
+    before = ngx_min(before, seg->n);
+
+    temp = ngx_create_pool(4096, ngx_cycle->log);
+    if (temp == NULL) {
+        return NGX_DECLINED;
+    }
+
+    rc = NGX_DECLINED;
+
+    argv = ngx_palloc(temp, (3 + before) * sizeof(ngx_str_t));
+    if (argv == NULL) {
+        goto done;
+    }
+
+    ngx_str_set(&argv[0], "HMGET");
+    argv[1].data = (u_char *) key;
+    argv[1].len = exam_key(key, EXAM_KEY_SEG, seg->exam, seg->student);
+
+    for (i = 0; i <= before; i++) {
+        argv[2 + i].data = ngx_palloc(temp, NGX_HTTP_EXAM_LEDGER_FIELD);
+        if (argv[2 + i].data == NULL) {
+            goto done;
+        }
+
+        exam_buf_init(&b, argv[2 + i].data, NGX_HTTP_EXAM_LEDGER_FIELD);
+        exam_ledger_field(&b, seg->sid, seg->kind_name, seg->n - i);
+        argv[2 + i].len = exam_buf_len(&b);
+    }
+
+    rc = ngx_http_exam_redis_command(ngx_http_exam_redis, pool, 3 + before,
+                                     argv, handler, data);
+
+done:
+
+    ngx_destroy_pool(temp);
+
+    return rc;
+}
+
+
+bool
+ngx_http_exam_ledger_entry(const redisReply *reply, ngx_uint_t i,
+    exam_ledger_t *e)
+{
+    const redisReply  *value;
+
+    if (reply->type != REDIS_REPLY_ARRAY || i >= reply->elements) {
+        return false;
+    }
+
+    value = reply->element[i];
+
+    return value->type == REDIS_REPLY_STRING
+           && exam_ledger_parse(exam_str_make(value->str, value->len), e);
+}
+
+
+static void
+ngx_http_exam_look(ngx_http_request_t *r, ngx_http_exam_segment_t *seg)
+{
+    if (ngx_http_exam_ledger_ask(seg, 0, r->pool, ngx_http_exam_look_ledger, r)
+        != NGX_OK)
+    {
+        ngx_http_exam_look_answer(r, seg, NULL);
+    }
+}
+
+
+static void
+ngx_http_exam_look_ledger(void *data, redisReply *reply)
+{
+    ngx_http_request_t *r = data;
+
+    ngx_connection_t     *c;
+    ngx_http_exam_ctx_t  *ctx;
+
+    c = r->connection;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+
+    ngx_http_set_log_request(c->log, r);
+
+    if (ngx_http_exam_redis_away(reply)) {
+        reply = NULL;
+    }
+
+    ngx_http_exam_look_answer(r, ctx->data, reply);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* the higher state of ledger and zone; reply NULL: Redis is away */
+
+static void
+ngx_http_exam_look_answer(ngx_http_request_t *r,
+    const ngx_http_exam_segment_t *seg, const redisReply *reply)
+{
+    u_char                      id[EXAM_UPLOAD_MAX];
+    u_char                      memory[NGX_HTTP_EXAM_JSON_MAX];
+    exam_buf_t                  b;
+    exam_ledger_t               e, here;
+    const char                 *name;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    mcf = ngx_http_exam_main_conf(r);
+
+    if (reply == NULL || !ngx_http_exam_ledger_entry(reply, 0, &e)) {
+        ngx_memzero(&e, sizeof(exam_ledger_t));
+        e.bytes = -1;
+    }
+
+    ngx_http_exam_look_zone(mcf, seg, &here, id);
+
+    if (here.state > e.state) {
+        e = here;
+    }
+
+    if (e.state == EXAM_SEG_NONE) {
+
+        /* what is not known is not said to be missing */
+
+        ngx_http_exam_recordings_problem(r, reply
+                                            ? EXAM_ERR_NOT_FOUND
+                                            : EXAM_ERR_REDIS_UNAVAILABLE);
+        return;
+    }
+
+    exam_buf_init(&b, memory, sizeof(memory));
+
+    exam_buf_lit(&b, "{\"id\":");
+    ngx_http_exam_look_text(&b, e.upload);
+    exam_buf_lit(&b, ",\"state\":\"");
+    name = exam_seg_name(e.state);
+    exam_buf_put(&b, name, ngx_strlen(name));
+    exam_buf_lit(&b, "\",\"offset\":");
+    ngx_http_exam_look_bytes(&b, e.bytes);
+    exam_buf_lit(&b, ",\"bytes\":");
+    ngx_http_exam_look_bytes(&b, e.bytes);
+    exam_buf_lit(&b, ",\"sha256\":");
+
+    if (e.has_sha256) {
+        exam_buf_char(&b, '"');
+        exam_buf_hex(&b, e.sha256, EXAM_HASH_LEN);
+        exam_buf_char(&b, '"');
+
+    } else {
+        exam_buf_lit(&b, "null");
+    }
+
+    exam_buf_lit(&b, ",\"reason\":null}\n");
+
+    ngx_http_finalize_request(r, ngx_http_exam_json(r, NGX_HTTP_OK, &b));
+}
+
+
+static void
+ngx_http_exam_look_text(exam_buf_t *b, exam_str_t s)
+{
+    if (s.len == 0 || (s.len == 1 && s.data[0] == '-')) {
+        exam_buf_lit(b, "null");
+        return;
+    }
+
+    exam_buf_json(b, s);
+}
+
+
+static void
+ngx_http_exam_look_bytes(exam_buf_t *b, int64_t bytes)
+{
+    if (bytes < 0) {
+        exam_buf_lit(b, "null");
+        return;
+    }
+
+    exam_buf_int(b, bytes);
+}
+
+
+static void
+ngx_http_exam_look_zone(ngx_http_exam_main_conf_t *mcf,
+    const ngx_http_exam_segment_t *seg, exam_ledger_t *e,
+    u_char id[EXAM_UPLOAD_MAX])
+{
+    ngx_int_t             rc;
+    exam_buf_t            b;
+    ngx_http_exam_hash_t  h;
+
+    ngx_memzero(e, sizeof(exam_ledger_t));
+    e->bytes = -1;
+
+    rc = ngx_http_exam_zone_segment(mcf->zone, seg->sid, seg->kind, seg->n,
+                                    &h, NULL);
+
+    if (rc == NGX_AGAIN) {
+        e->state = EXAM_SEG_RECEIVED;
+        return;
+    }
+
+    if (rc != NGX_OK) {
+        return;
+    }
+
+    e->state = h.state;
+
+    exam_buf_init(&b, id, EXAM_UPLOAD_MAX);
+    ngx_http_exam_upload_id(&b, mcf, h.upload);
+    e->upload = exam_str_make(id, exam_buf_len(&b));
+
+    if (h.state == EXAM_SEG_RECEIVED) {
+        e->bytes = h.bytes;
+        e->has_sha256 = true;
+        ngx_memcpy(e->sha256, h.sha256, EXAM_HASH_LEN);
+    }
+}
+
+
+void
+ngx_http_exam_upload_id(exam_buf_t *b, ngx_http_exam_main_conf_t *mcf,
+    const uint8_t random[16])
+{
+    exam_buf_put(b, mcf->node.data, mcf->node.len);
+    exam_buf_char(b, '-');
+    exam_buf_hex(b, random, 16);
+}

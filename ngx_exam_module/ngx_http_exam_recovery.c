@@ -1,0 +1,487 @@
+
+/*
+ * Recovery and sweep of the spool; see the header.
+ *
+ * A manifest only ever moves forward, part/ -> ready/ -> work/ (-> bad/), so
+ * its places are looked at in this order: one that moves meanwhile is met.  The
+ * file itself is decided upon only under its OFD lock.
+ */
+
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "ngx_http_exam_recovery.h"
+#include "ngx_http_exam_writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+
+typedef void (*ngx_http_exam_recovery_pt)(ngx_http_exam_recovery_t *rec,
+    exam_str_t id, exam_str_t suffix);
+
+
+static void ngx_http_exam_recovery_walk(ngx_http_exam_recovery_t *rec,
+    const char *dir, ngx_http_exam_recovery_pt handler);
+static void ngx_http_exam_recovery_ready(ngx_http_exam_recovery_t *rec,
+    exam_str_t id, exam_str_t suffix);
+static void ngx_http_exam_recovery_mark(ngx_http_exam_recovery_t *rec,
+    exam_str_t id);
+static void ngx_http_exam_recovery_part(ngx_http_exam_recovery_t *rec,
+    exam_str_t id, exam_str_t suffix);
+static int ngx_http_exam_recovery_final(ngx_http_exam_recovery_t *rec,
+    exam_str_t id);
+static int ngx_http_exam_recovery_read(ngx_http_exam_recovery_t *rec,
+    const char *name, ngx_http_exam_found_t *found);
+static int ngx_http_exam_recovery_own(ngx_http_exam_recovery_t *rec,
+    exam_spool_e what, exam_str_t id);
+static int ngx_http_exam_recovery_has(ngx_http_exam_recovery_t *rec,
+    exam_spool_e what, exam_str_t id);
+static void ngx_http_exam_recovery_unlink(ngx_http_exam_recovery_t *rec,
+    exam_spool_e what, exam_str_t id);
+static DIR *ngx_http_exam_recovery_opendir(ngx_http_exam_recovery_t *rec,
+    const char *dir);
+static int ngx_http_exam_recovery_split(const char *name, exam_str_t *id,
+    exam_str_t *suffix);
+static void ngx_http_exam_recovery_failed(ngx_http_exam_recovery_t *rec,
+    const char *call, const char *name);
+
+
+int
+ngx_http_exam_recovery_run(ngx_http_exam_recovery_t *rec)
+{
+    int       fd;
+    char      dir[16];
+    unsigned  i;
+
+    ngx_http_exam_writer_nice();
+
+    rec->finished = 0;
+    rec->removed = 0;
+    rec->error = 0;
+
+    fd = openat(rec->spool, NGX_HTTP_EXAM_RECOVERY_LOCK,
+                O_CREAT|O_RDWR|O_CLOEXEC, 0600);
+    if (fd == -1) {
+        ngx_http_exam_recovery_failed(rec, "openat()",
+                                      NGX_HTTP_EXAM_RECOVERY_LOCK);
+        return 0;
+    }
+
+    if (flock(fd, LOCK_EX|LOCK_NB) != 0) {
+        (void) close(fd);
+        return 1;
+    }
+
+    ngx_http_exam_recovery_walk(rec, "ready", ngx_http_exam_recovery_ready);
+
+    for (i = 0; i < 256; i++) {
+        (void) snprintf(dir, sizeof(dir), "part/%02x", i & 0xff);
+        ngx_http_exam_recovery_walk(rec, dir, ngx_http_exam_recovery_part);
+    }
+
+    (void) close(fd);
+
+    return 0;
+}
+
+
+static void
+ngx_http_exam_recovery_walk(ngx_http_exam_recovery_t *rec, const char *dir,
+    ngx_http_exam_recovery_pt handler)
+{
+    DIR            *d;
+    exam_str_t      id, suffix;
+    struct dirent  *de;
+
+    d = ngx_http_exam_recovery_opendir(rec, dir);
+    if (d == NULL) {
+        return;
+    }
+
+    while ((de = readdir(d)) != NULL) {
+        if (ngx_http_exam_recovery_split(de->d_name, &id, &suffix)) {
+            handler(rec, id, suffix);
+        }
+    }
+
+    (void) closedir(d);
+}
+
+
+/* ready/: a .rec whose commit mark is missing */
+
+static void
+ngx_http_exam_recovery_ready(ngx_http_exam_recovery_t *rec, exam_str_t id,
+    exam_str_t suffix)
+{
+    int  fd, final;
+
+    if (!exam_str_eq(suffix, exam_str(".rec"))
+        || ngx_http_exam_recovery_has(rec, EXAM_SPOOL_INFO, id))
+    {
+        return;
+    }
+
+    fd = ngx_http_exam_recovery_own(rec, EXAM_SPOOL_REC, id);
+    if (fd == -1) {
+        return;
+    }
+
+    final = ngx_http_exam_recovery_final(rec, id);
+
+    if (final == 1) {
+        ngx_http_exam_recovery_mark(rec, id);
+
+    } else if (final == 0
+               && !ngx_http_exam_recovery_has(rec, EXAM_SPOOL_PART_INFO, id)
+               && !ngx_http_exam_recovery_has(rec, EXAM_SPOOL_INFO, id)
+               && !ngx_http_exam_recovery_has(rec, EXAM_SPOOL_WORK, id)
+               && !ngx_http_exam_recovery_has(rec, EXAM_SPOOL_BAD_INFO, id))
+    {
+        ngx_http_exam_recovery_unlink(rec, EXAM_SPOOL_REC, id);
+    }
+
+    (void) close(fd);
+}
+
+
+/* the rest of the finish sequence */
+
+static void
+ngx_http_exam_recovery_mark(ngx_http_exam_recovery_t *rec, exam_str_t id)
+{
+    char  old[EXAM_SPOOL_NAME_MAX], new[EXAM_SPOOL_NAME_MAX];
+
+    if (!exam_spool_name(old, EXAM_SPOOL_PART_INFO, id)
+        || !exam_spool_name(new, EXAM_SPOOL_INFO, id))
+    {
+        return;
+    }
+
+    if (renameat(rec->spool, old, rec->spool, new) != 0) {
+        ngx_http_exam_recovery_failed(rec, "renameat()", old);
+        return;
+    }
+
+    if (fsync(rec->ready) != 0) {
+        ngx_http_exam_recovery_failed(rec, "fsync()", "ready");
+        return;
+    }
+
+    rec->finished++;
+}
+
+
+/*
+ * part/: the upload of a dead owner was never acknowledged.  A manifest that is
+ * not final belongs to an upload that can be resumed and stays with its part.
+ */
+
+static void
+ngx_http_exam_recovery_part(ngx_http_exam_recovery_t *rec, exam_str_t id,
+    exam_str_t suffix)
+{
+    int  fd;
+
+    if (exam_str_eq(suffix, exam_str(".part"))) {
+
+        fd = ngx_http_exam_recovery_own(rec, EXAM_SPOOL_PART, id);
+        if (fd == -1) {
+            return;
+        }
+
+        if (!ngx_http_exam_recovery_has(rec, EXAM_SPOOL_PART_INFO, id)
+            || ngx_http_exam_recovery_final(rec, id) == 1)
+        {
+            ngx_http_exam_recovery_unlink(rec, EXAM_SPOOL_PART_TMP, id);
+            ngx_http_exam_recovery_unlink(rec, EXAM_SPOOL_PART_INFO, id);
+            ngx_http_exam_recovery_unlink(rec, EXAM_SPOOL_PART, id);
+        }
+
+        (void) close(fd);
+        return;
+    }
+
+    /* left alone by a removal that did not come to its end */
+
+    if (ngx_http_exam_recovery_has(rec, EXAM_SPOOL_PART, id)
+        || ngx_http_exam_recovery_has(rec, EXAM_SPOOL_REC, id))
+    {
+        return;
+    }
+
+    if (exam_str_eq(suffix, exam_str(".tmp"))) {
+        ngx_http_exam_recovery_unlink(rec, EXAM_SPOOL_PART_TMP, id);
+
+    } else if (exam_str_eq(suffix, exam_str(".info"))) {
+        ngx_http_exam_recovery_unlink(rec, EXAM_SPOOL_PART_INFO, id);
+    }
+}
+
+
+/* part/.info: 1 final, 0 not there or not final, -1 not readable */
+
+static int
+ngx_http_exam_recovery_final(ngx_http_exam_recovery_t *rec, exam_str_t id)
+{
+    int                    rc;
+    char                   name[EXAM_SPOOL_NAME_MAX];
+    ngx_http_exam_found_t  found;
+
+    if (!exam_spool_name(name, EXAM_SPOOL_PART_INFO, id)) {
+        return -1;
+    }
+
+    rc = ngx_http_exam_recovery_read(rec, name, &found);
+
+    return (rc == 1) ? found.manifest.final : rc;
+}
+
+
+unsigned
+ngx_http_exam_recovery_next(ngx_http_exam_recovery_t *rec)
+{
+    int                     n;
+    char                    name[EXAM_SPOOL_NAME_MAX];
+    exam_str_t              id, suffix;
+    struct dirent          *de;
+    ngx_http_exam_found_t  *found;
+
+    static const char  *places[] = { "ready", "work" };
+
+    ngx_http_exam_writer_nice();
+
+    rec->nfound = 0;
+    rec->error = 0;
+
+    while (rec->nfound < NGX_HTTP_EXAM_RECOVERY_BATCH && rec->place < 2) {
+
+        if (rec->dir == NULL) {
+            rec->dir = ngx_http_exam_recovery_opendir(rec, places[rec->place]);
+        }
+
+        de = rec->dir ? readdir(rec->dir) : NULL;
+
+        if (de == NULL) {
+            ngx_http_exam_recovery_close(rec);
+            rec->place++;
+            continue;
+        }
+
+        if (!ngx_http_exam_recovery_split(de->d_name, &id, &suffix)
+            || !exam_str_eq(suffix, exam_str(".info")))
+        {
+            continue;
+        }
+
+        n = snprintf(name, sizeof(name), "%s/%s", places[rec->place],
+                     de->d_name);
+        if (n >= (int) sizeof(name)) {
+            continue;
+        }
+
+        found = &rec->found[rec->nfound];
+
+        if (ngx_http_exam_recovery_read(rec, name, found) == 1
+            && found->manifest.final)
+        {
+            rec->nfound++;
+        }
+    }
+
+    return rec->nfound;
+}
+
+
+void
+ngx_http_exam_recovery_close(ngx_http_exam_recovery_t *rec)
+{
+    if (rec->dir != NULL) {
+        (void) closedir(rec->dir);
+        rec->dir = NULL;
+    }
+}
+
+
+/* 1: read, 0: not there (any more), -1: failed */
+
+static int
+ngx_http_exam_recovery_read(ngx_http_exam_recovery_t *rec, const char *name,
+    ngx_http_exam_found_t *found)
+{
+    int           fd;
+    ssize_t       n;
+    uint8_t       file[EXAM_MANIFEST_MAX];
+    exam_arena_t  arena;
+
+    fd = openat(rec->spool, name, O_RDONLY|O_CLOEXEC);
+
+    if (fd == -1 && errno == ENOENT) {
+        return 0;
+    }
+
+    if (fd == -1) {
+        ngx_http_exam_recovery_failed(rec, "openat()", name);
+        return -1;
+    }
+
+    n = read(fd, file, sizeof(file));
+
+    if (n == -1) {
+        ngx_http_exam_recovery_failed(rec, "read()", name);
+        (void) close(fd);
+        return -1;
+    }
+
+    (void) close(fd);
+
+    exam_arena_init(&arena, found->arena, sizeof(found->arena));
+
+    if (exam_manifest_parse(exam_str_make(file, (size_t) n), &arena,
+                            &found->manifest)
+        != EXAM_OK)
+    {
+        errno = EBADMSG;
+        ngx_http_exam_recovery_failed(rec, "exam_manifest_parse()", name);
+        return -1;
+    }
+
+    return 1;
+}
+
+
+/* the file under its lock, -1: gone, or its owner lives */
+
+static int
+ngx_http_exam_recovery_own(ngx_http_exam_recovery_t *rec, exam_spool_e what,
+    exam_str_t id)
+{
+    int   fd;
+    char  name[EXAM_SPOOL_NAME_MAX];
+
+    if (!exam_spool_name(name, what, id)) {
+        return -1;
+    }
+
+    fd = openat(rec->spool, name, O_WRONLY|O_CLOEXEC);
+
+    if (fd == -1) {
+        if (errno != ENOENT) {
+            ngx_http_exam_recovery_failed(rec, "openat()", name);
+        }
+
+        return -1;
+    }
+
+    if (ngx_http_exam_writer_lock(fd, 0) != 0) {
+        (void) close(fd);
+        return -1;
+    }
+
+    return fd;
+}
+
+
+static int
+ngx_http_exam_recovery_has(ngx_http_exam_recovery_t *rec, exam_spool_e what,
+    exam_str_t id)
+{
+    char         name[EXAM_SPOOL_NAME_MAX];
+    struct stat  st;
+
+    if (!exam_spool_name(name, what, id)) {
+        return 0;
+    }
+
+    if (fstatat(rec->spool, name, &st, 0) == 0) {
+        return 1;
+    }
+
+    if (errno == ENOENT) {
+        return 0;
+    }
+
+    /* not known: as if it were there, nothing is removed */
+
+    ngx_http_exam_recovery_failed(rec, "fstatat()", name);
+
+    return 1;
+}
+
+
+static void
+ngx_http_exam_recovery_unlink(ngx_http_exam_recovery_t *rec,
+    exam_spool_e what, exam_str_t id)
+{
+    char  name[EXAM_SPOOL_NAME_MAX];
+
+    if (!exam_spool_name(name, what, id)) {
+        return;
+    }
+
+    if (unlinkat(rec->spool, name, 0) == 0) {
+        rec->removed++;
+
+    } else if (errno != ENOENT) {
+        ngx_http_exam_recovery_failed(rec, "unlinkat()", name);
+    }
+}
+
+
+static DIR *
+ngx_http_exam_recovery_opendir(ngx_http_exam_recovery_t *rec, const char *dir)
+{
+    int   fd;
+    DIR  *d;
+
+    fd = openat(rec->spool, dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    d = (fd == -1) ? NULL : fdopendir(fd);
+
+    if (d == NULL) {
+        ngx_http_exam_recovery_failed(rec, "opendir()", dir);
+
+        if (fd != -1) {
+            (void) close(fd);
+        }
+    }
+
+    return d;
+}
+
+
+/* an upload id and the rest of the name; 0: not one of ours */
+
+static int
+ngx_http_exam_recovery_split(const char *name, exam_str_t *id,
+    exam_str_t *suffix)
+{
+    const char  *dot;
+
+    dot = strrchr(name, '.');
+    if (dot == NULL) {
+        return 0;
+    }
+
+    *id = exam_str_make(name, (size_t) (dot - name));
+    *suffix = exam_str_make(dot, strlen(dot));
+
+    return exam_id_upload(*id);
+}
+
+
+static void
+ngx_http_exam_recovery_failed(ngx_http_exam_recovery_t *rec, const char *call,
+    const char *name)
+{
+    rec->error = errno;
+    rec->call = call;
+
+    (void) snprintf(rec->name, sizeof(rec->name), "%s", name);
+}

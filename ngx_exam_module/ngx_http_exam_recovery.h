@@ -1,0 +1,69 @@
+
+/*
+ * What a crash may have left in the spool (DESIGN 6).  Blocks, so it runs in a
+ * thread of the upload pool, one call at a time for a structure; no nginx in
+ * it.
+ *
+ * The owner of a part file holds an OFD lock on it until its upload is named
+ * and synced, or removed: who gets that lock knows the owner dead.
+ */
+
+
+#ifndef NGX_HTTP_EXAM_RECOVERY_H_INCLUDED
+#define NGX_HTTP_EXAM_RECOVERY_H_INCLUDED
+
+
+#include <dirent.h>
+
+#include "../core/exam_manifest.h"
+
+
+#define NGX_HTTP_EXAM_RECOVERY_BATCH  64
+#define NGX_HTTP_EXAM_RECOVERY_LOCK   "recovery.lock"   /* in the spool */
+
+
+/* an upload that waits for the worker, as its manifest tells */
+
+typedef struct {
+    exam_manifest_t  manifest;
+    char             arena[EXAM_MANIFEST_MAX];
+} ngx_http_exam_found_t;
+
+
+typedef struct {
+    int              spool;     /* directory, set by the caller */
+    int              ready;
+
+    unsigned         finished;  /* uploads whose commit mark was set */
+    unsigned         removed;   /* files that nobody had acknowledged */
+    int              error;     /* errno of the last call that failed, 0 */
+    const char      *call;
+    char             name[EXAM_SPOOL_NAME_MAX];     /* of the file */
+
+    unsigned         nfound;
+    ngx_http_exam_found_t  found[NGX_HTTP_EXAM_RECOVERY_BATCH];
+
+    DIR             *dir;       /* of the threads alone */
+    unsigned         place;
+} ngx_http_exam_recovery_t;
+
+
+/*
+ * Finishes what has a final manifest, removes what has none, sweeps parts of
+ * dead owners.  1: another process does so now; single files that could not be
+ * handled are told by error, call and name and left for the next time.
+ */
+
+int ngx_http_exam_recovery_run(ngx_http_exam_recovery_t *rec);
+
+/*
+ * The next manifests of ready/ and work/, at most a batch; 0 when there are no
+ * more.  To be called until then, or _close.
+ */
+
+unsigned ngx_http_exam_recovery_next(ngx_http_exam_recovery_t *rec);
+
+void ngx_http_exam_recovery_close(ngx_http_exam_recovery_t *rec);
+
+
+#endif /* NGX_HTTP_EXAM_RECOVERY_H_INCLUDED */

@@ -1,0 +1,839 @@
+
+/*
+ * The upload engine; see the header.
+ *
+ *   start -> OPENING -> RECEIVING -> RECEIVED -> FINISHING -> ENDED
+ *
+ * The connection is read while the ring has room; full buffers go to a pool
+ * thread, one task at a time, which hashes and writes them.  A full ring stops
+ * the reading, and with it the client (TCP, or HTTP/2's window).  nginx's own
+ * buffer is made to point into the ring, so that data are received where they
+ * are written from; chunked bodies and HTTP/2 are copied.
+ *
+ * Invariants: never read while the ring is full or after the end; never touch
+ * what belongs to the task in flight; whoever calls _fail or _drop without a
+ * reference of its own returns at once.
+ */
+
+
+#include "ngx_http_exam_upload.h"
+
+
+#define NGX_HTTP_EXAM_UPLOAD_LONG  60000    /* ms of a task, then a warning */
+
+
+typedef enum {
+    NGX_HTTP_EXAM_UPLOAD_OPEN = 0,
+    NGX_HTTP_EXAM_UPLOAD_WRITE,
+    NGX_HTTP_EXAM_UPLOAD_FINISH,
+    NGX_HTTP_EXAM_UPLOAD_REMOVE
+} ngx_http_exam_upload_op_e;
+
+
+static void ngx_http_exam_upload_body(ngx_http_request_t *r);
+static void ngx_http_exam_upload_read(ngx_http_request_t *r);
+static void ngx_http_exam_upload_pump(ngx_http_exam_upload_t *u);
+static ngx_int_t ngx_http_exam_upload_take(ngx_http_exam_upload_t *u);
+static ngx_int_t ngx_http_exam_upload_room(ngx_http_exam_upload_t *u);
+static void ngx_http_exam_upload_idle(ngx_http_exam_upload_t *u);
+static void ngx_http_exam_upload_eof(ngx_http_exam_upload_t *u);
+static void ngx_http_exam_upload_push(ngx_http_exam_upload_t *u);
+static void ngx_http_exam_upload_restore(ngx_http_exam_upload_t *u);
+static void ngx_http_exam_upload_put(ngx_http_exam_upload_t *u,
+    ngx_http_exam_buffer_t *b);
+static ngx_int_t ngx_http_exam_upload_write(ngx_http_exam_upload_t *u);
+static ngx_int_t ngx_http_exam_upload_post(ngx_http_exam_upload_t *u,
+    ngx_http_exam_upload_op_e op);
+static void ngx_http_exam_upload_thread(void *data, ngx_log_t *log);
+static void ngx_http_exam_upload_done(ngx_event_t *ev);
+static void ngx_http_exam_upload_next(ngx_http_exam_upload_t *u);
+static void ngx_http_exam_upload_opened(ngx_http_exam_upload_t *u);
+static void ngx_http_exam_upload_written(ngx_http_exam_upload_t *u);
+static void ngx_http_exam_upload_finished(ngx_http_exam_upload_t *u);
+static exam_err_e ngx_http_exam_upload_error(ngx_http_exam_upload_t *u);
+static void ngx_http_exam_upload_ended(ngx_http_exam_upload_t *u,
+    ngx_uint_t durable);
+static void ngx_http_exam_upload_remove(ngx_http_exam_upload_t *u);
+static void ngx_http_exam_upload_detach(ngx_http_exam_upload_t *u);
+static void ngx_http_exam_upload_cleanup(void *data);
+
+
+ngx_http_exam_upload_t *
+ngx_http_exam_upload_create(ngx_http_request_t *r,
+    const ngx_http_exam_upload_handlers_t *handlers, size_t size)
+{
+    ngx_pool_t              *pool;
+    ngx_http_exam_ctx_t     *ctx;
+    ngx_http_exam_upload_t  *u;
+
+    ctx = ngx_http_exam_ctx(r);
+    pool = ngx_create_pool(NGX_MIN_POOL_SIZE + sizeof(ngx_http_exam_upload_t),
+                           ngx_cycle->log);
+
+    if (ctx == NULL || pool == NULL) {
+        goto failed;
+    }
+
+    u = ngx_pcalloc(pool, sizeof(ngx_http_exam_upload_t));
+    if (u == NULL) {
+        goto failed;
+    }
+
+    u->data = ngx_pcalloc(pool, size);
+    u->task = ngx_thread_task_alloc(pool, 0);
+    u->cln = ngx_http_cleanup_add(r, 0);
+
+    if (u->data == NULL || u->task == NULL || u->cln == NULL) {
+        goto failed;
+    }
+
+    u->pool = pool;
+    u->refs = 1;
+    u->r = r;
+    u->mcf = ngx_http_exam_main_conf(r);
+    u->handlers = *handlers;
+    u->last = &u->full;
+
+    u->task->ctx = u;
+    u->task->handler = ngx_http_exam_upload_thread;
+    u->task->event.data = u;
+    u->task->event.handler = ngx_http_exam_upload_done;
+    u->task->event.log = ngx_cycle->log;
+
+    u->cln->handler = ngx_http_exam_upload_cleanup;
+    u->cln->data = u;
+
+    ngx_http_exam_writer_init(&u->writer);
+
+    u->writer.spool = ngx_http_exam_spool.dir;
+    u->writer.ready = ngx_http_exam_spool.ready;
+
+    ctx->data = u;
+
+    return u;
+
+failed:
+
+    if (pool != NULL) {
+        ngx_destroy_pool(pool);
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_http_exam_upload_hold(ngx_http_exam_upload_t *u)
+{
+    u->refs++;
+}
+
+
+void
+ngx_http_exam_upload_release(ngx_http_exam_upload_t *u)
+{
+    if (--u->refs == 0) {
+        ngx_destroy_pool(u->pool);
+    }
+}
+
+
+void
+ngx_http_exam_upload_start(ngx_http_exam_upload_t *u)
+{
+    u->state = NGX_HTTP_EXAM_UPLOAD_OPENING;
+    u->counted = 1;
+    ngx_http_exam_count(u->mcf, active_uploads, 1);
+
+    if (u->writer.spool == -1 || u->writer.ready == -1) {
+        ngx_http_exam_upload_fail(u, EXAM_ERR_UNAVAILABLE);
+        return;
+    }
+
+    if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_OPEN) != NGX_OK) {
+        ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
+    }
+}
+
+
+/* the part file is there and has its room: now the body may come */
+
+static void
+ngx_http_exam_upload_opened(ngx_http_exam_upload_t *u)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = u->r;
+
+    u->state = NGX_HTTP_EXAM_UPLOAD_RECEIVING;
+    r->request_body_no_buffering = 1;
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_exam_upload_body);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        ngx_http_exam_upload_drop(u);
+        ngx_http_finalize_request(r, rc);
+        return;
+    }
+
+    /* the count that the caller of _start has raised */
+
+    ngx_http_finalize_request(r, NGX_DONE);
+}
+
+
+static void
+ngx_http_exam_upload_body(ngx_http_request_t *r)
+{
+    ngx_buf_t               *b;
+    ngx_http_exam_ctx_t     *ctx;
+    ngx_http_exam_upload_t  *u;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+    u = ctx->data;
+    b = r->request_body->buf;
+
+    if (r->reading_body && b != NULL && b->pos == b->last
+        && r->http_version < NGX_HTTP_VERSION_20 && !r->headers_in.chunked)
+    {
+        u->in_place = 1;
+        u->saved = *b;
+    }
+
+    r->read_event_handler = ngx_http_exam_upload_read;
+
+    ngx_http_exam_upload_pump(u);
+}
+
+
+static void
+ngx_http_exam_upload_read(ngx_http_request_t *r)
+{
+    ngx_http_exam_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+
+    ngx_http_exam_upload_pump(ctx->data);
+}
+
+
+/* from the connection into the ring, until one of them has no more */
+
+static void
+ngx_http_exam_upload_pump(ngx_http_exam_upload_t *u)
+{
+    off_t                start;
+    ngx_int_t            rc;
+    ngx_event_t         *rev;
+    ngx_http_request_t  *r;
+
+    r = u->r;
+    rev = r->connection->read;
+    start = u->received;
+
+    for ( ;; ) {
+        rc = ngx_http_exam_upload_take(u);
+
+        if (rc == NGX_ERROR) {
+            ngx_http_exam_upload_fail(u, EXAM_ERR_INTERNAL);
+            return;
+        }
+
+        if (rc == NGX_DECLINED) {
+            ngx_http_exam_upload_fail(u, EXAM_ERR_TOO_LARGE);
+            return;
+        }
+
+        if (rc == NGX_OK && !r->reading_body) {
+            ngx_http_exam_upload_eof(u);
+            return;
+        }
+
+        if (ngx_http_exam_upload_write(u) != NGX_OK) {
+            ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
+            return;
+        }
+
+        if (rc == NGX_OK) {
+            rc = ngx_http_exam_upload_room(u);
+        }
+
+        if (rc == NGX_ERROR) {
+            ngx_http_exam_upload_fail(u, EXAM_ERR_INTERNAL);
+            return;
+        }
+
+        if (rc == NGX_AGAIN) {
+
+            /* the disk is slow, not the client: it gets no 408 for that */
+
+            if (rev->timer_set) {
+                ngx_del_timer(rev);
+            }
+
+            return;
+        }
+
+        /* a buffer a turn, so that others do not wait for this client */
+
+        if (u->received - start >= NGX_HTTP_EXAM_BUFFER_SIZE
+            && rev->ready && r->http_version < NGX_HTTP_VERSION_20)
+        {
+            ngx_post_event(rev, &ngx_posted_next_events);
+            ngx_http_exam_upload_idle(u);
+            return;
+        }
+
+        rc = ngx_http_read_unbuffered_request_body(r);
+
+        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            ngx_http_exam_upload_drop(u);
+            ngx_http_finalize_request(r, rc);
+            return;
+        }
+
+        if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
+            ngx_http_exam_upload_idle(u);
+            return;
+        }
+    }
+}
+
+
+/*
+ * What nginx has read into buffers of the ring.  NGX_AGAIN: the ring is full;
+ * NGX_DECLINED: more bytes than allowed.
+ */
+
+static ngx_int_t
+ngx_http_exam_upload_take(ngx_http_exam_upload_t *u)
+{
+    size_t                    n;
+    ngx_int_t                 rc;
+    ngx_buf_t                *b;
+    ngx_chain_t              *cl;
+    ngx_http_exam_buffer_t   *to;
+    ngx_http_request_body_t  *rb;
+
+    rb = u->r->request_body;
+
+    while (rb->bufs != NULL) {
+        cl = rb->bufs;
+        b = cl->buf;
+
+        while (b->pos < b->last) {
+
+            if (u->current == NULL) {
+                rc = ngx_http_exam_upload_room(u);
+
+                if (rc != NGX_OK) {
+                    return rc;
+                }
+            }
+
+            to = u->current;
+            n = ngx_min((size_t) (b->last - b->pos),
+                        NGX_HTTP_EXAM_BUFFER_SIZE - to->len);
+
+            if ((off_t) n > u->limit - u->received) {
+                return NGX_DECLINED;
+            }
+
+            if (b->pos != to->data + to->len) {
+                ngx_memcpy(to->data + to->len, b->pos, n);
+            }
+
+            b->pos += n;
+            to->len += n;
+            u->received += n;
+
+            ngx_http_exam_count(u->mcf, upload_bytes_in_flight, n);
+
+            if (to->len == NGX_HTTP_EXAM_BUFFER_SIZE) {
+                ngx_http_exam_upload_push(u);
+            }
+        }
+
+        rb->bufs = cl->next;
+        ngx_free_chain(u->r->pool, cl);
+    }
+
+    return NGX_OK;
+}
+
+
+/* a buffer with room in it, and nginx's own made to point there */
+
+static ngx_int_t
+ngx_http_exam_upload_room(ngx_http_exam_upload_t *u)
+{
+    ngx_buf_t               *b;
+    ngx_http_exam_buffer_t  *to;
+
+    if (u->current == NULL) {
+
+        if (u->held == NGX_HTTP_EXAM_UPLOAD_RING) {
+            return NGX_AGAIN;
+        }
+
+        u->current = ngx_http_exam_buffer_get();
+        if (u->current == NULL) {
+            return NGX_ERROR;
+        }
+
+        u->held++;
+    }
+
+    if (u->in_place) {
+        b = u->r->request_body->buf;
+        to = u->current;
+
+        b->start = to->data;
+        b->pos = to->data + to->len;
+        b->last = b->pos;
+        b->end = to->data + NGX_HTTP_EXAM_BUFFER_SIZE;
+
+        u->swapped = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+/* waiting for the client: an empty buffer is of more use elsewhere */
+
+static void
+ngx_http_exam_upload_idle(ngx_http_exam_upload_t *u)
+{
+    if (u->current != NULL && u->current->len == 0) {
+        ngx_http_exam_upload_restore(u);
+        ngx_http_exam_upload_put(u, u->current);
+        u->current = NULL;
+    }
+}
+
+
+static void
+ngx_http_exam_upload_eof(ngx_http_exam_upload_t *u)
+{
+    u->eof = 1;
+    u->eof_us = ngx_http_exam_writer_clock_us();
+
+    /* a client that leaves now leaves a complete upload: it is kept */
+
+    u->r->read_event_handler = ngx_http_block_reading;
+
+    ngx_http_exam_upload_idle(u);
+    ngx_http_exam_upload_restore(u);
+
+    if (u->current != NULL) {
+        ngx_http_exam_upload_push(u);
+    }
+
+    if (ngx_http_exam_upload_write(u) != NGX_OK) {
+        ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
+    }
+}
+
+
+static void
+ngx_http_exam_upload_push(ngx_http_exam_upload_t *u)
+{
+    *u->last = u->current;
+    u->last = &u->current->next;
+    u->current = NULL;
+}
+
+
+/* nginx's buffer as it was: nothing may be received into what we pass on */
+
+static void
+ngx_http_exam_upload_restore(ngx_http_exam_upload_t *u)
+{
+    ngx_buf_t  *b;
+
+    if (u->swapped) {
+        b = u->r->request_body->buf;
+
+        b->start = u->saved.start;
+        b->pos = u->saved.start;
+        b->last = u->saved.start;
+        b->end = u->saved.end;
+
+        u->swapped = 0;
+    }
+}
+
+
+static void
+ngx_http_exam_upload_put(ngx_http_exam_upload_t *u, ngx_http_exam_buffer_t *b)
+{
+    ngx_http_exam_buffer_t  *next;
+
+    while (b != NULL) {
+        next = b->next;
+        ngx_http_exam_buffer_put(b);
+        u->held--;
+        b = next;
+    }
+}
+
+
+/* hands all full buffers to a thread, if none is at work; at the end the hash */
+
+static ngx_int_t
+ngx_http_exam_upload_write(ngx_http_exam_upload_t *u)
+{
+    if (u->busy || (u->full == NULL && !u->eof)) {
+        return NGX_OK;
+    }
+
+    u->writing = u->full;
+    u->full = NULL;
+    u->last = &u->full;
+    u->final = u->eof;
+
+    return ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_WRITE);
+}
+
+
+static ngx_int_t
+ngx_http_exam_upload_post(ngx_http_exam_upload_t *u,
+    ngx_http_exam_upload_op_e op)
+{
+    u->op = op;
+    u->nwrites = 0;
+
+    if (ngx_http_exam_spool.exiting
+        || ngx_thread_task_post(u->mcf->thread_pool, u->task) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    u->busy = 1;
+    ngx_http_exam_upload_hold(u);
+
+    /* not cancelable: the process stays until the task is done */
+
+    ngx_add_timer(&u->task->event, NGX_HTTP_EXAM_UPLOAD_LONG);
+
+    return NGX_OK;
+}
+
+
+/* in a pool thread */
+
+static void
+ngx_http_exam_upload_thread(void *data, ngx_log_t *log)
+{
+    ngx_http_exam_upload_t *u = data;
+
+    ngx_http_exam_buffer_t        *b;
+    ngx_http_exam_writer_block_t   block;
+
+    switch (u->op) {
+
+    case NGX_HTTP_EXAM_UPLOAD_OPEN:
+        u->rc = ngx_http_exam_writer_open(&u->writer);
+        return;
+
+    case NGX_HTTP_EXAM_UPLOAD_WRITE:
+        u->rc = 0;
+
+        for (b = u->writing; b != NULL && u->rc == 0; b = b->next) {
+            block.data = b->data;
+            block.len = b->len;
+
+            u->rc = ngx_http_exam_writer_write(&u->writer, &block);
+            u->write_us[u->nwrites++] = u->writer.write_us;
+        }
+
+        if (u->final && u->rc == 0) {
+            ngx_http_exam_writer_last(&u->writer);
+        }
+
+        return;
+
+    case NGX_HTTP_EXAM_UPLOAD_FINISH:
+        u->rc = ngx_http_exam_writer_finish(&u->writer);
+        u->end_us = ngx_http_exam_writer_clock_us();
+        return;
+
+    case NGX_HTTP_EXAM_UPLOAD_REMOVE:
+        u->rc = ngx_http_exam_writer_remove(&u->writer);
+        return;
+    }
+}
+
+
+static void
+ngx_http_exam_upload_done(ngx_event_t *ev)
+{
+    ngx_uint_t               i;
+    ngx_connection_t        *c;
+    ngx_http_exam_upload_t  *u = ev->data;
+
+    if (ev->timedout) {
+        ev->timedout = 0;
+        ngx_log_error(NGX_LOG_WARN, ev->log, 0,
+                      "exam upload waits long for the disk");
+        ngx_add_timer(ev, NGX_HTTP_EXAM_UPLOAD_LONG);
+        return;
+    }
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
+    u->busy = 0;
+    c = NULL;
+
+    if (u->r != NULL) {
+        c = u->r->connection;
+        ngx_http_set_log_request(c->log, u->r);
+    }
+
+    for (i = 0; i < u->nwrites; i++) {
+        ngx_http_exam_observe(u->mcf, pwrite, u->write_us[i]);
+    }
+
+    ngx_http_exam_upload_put(u, u->writing);
+    u->writing = NULL;
+
+    ngx_http_exam_upload_next(u);
+
+    if (c != NULL) {
+        ngx_http_run_posted_requests(c);
+    }
+
+    ngx_http_exam_upload_release(u);
+}
+
+
+/* after a task, whose reference keeps u during the call */
+
+static void
+ngx_http_exam_upload_next(ngx_http_exam_upload_t *u)
+{
+    if (u->rc != 0) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, u->writer.error,
+                      "exam %s for upload \"%*s\" failed", u->writer.call,
+                      u->writer.manifest.id.len, u->writer.manifest.id.data);
+    }
+
+    if (u->state == NGX_HTTP_EXAM_UPLOAD_ENDED) {
+
+        /* given up while the task was in flight */
+
+        if (u->op != NGX_HTTP_EXAM_UPLOAD_REMOVE) {
+            ngx_http_exam_upload_remove(u);
+        }
+
+        return;
+    }
+
+    if (u->rc != 0) {
+        ngx_http_exam_upload_fail(u, ngx_http_exam_upload_error(u));
+        return;
+    }
+
+    switch (u->op) {
+
+    case NGX_HTTP_EXAM_UPLOAD_OPEN:
+        ngx_http_exam_upload_opened(u);
+        return;
+
+    case NGX_HTTP_EXAM_UPLOAD_WRITE:
+        ngx_http_exam_upload_written(u);
+        return;
+
+    case NGX_HTTP_EXAM_UPLOAD_FINISH:
+        ngx_http_exam_upload_finished(u);
+        return;
+    }
+}
+
+
+static void
+ngx_http_exam_upload_written(ngx_http_exam_upload_t *u)
+{
+    if (u->final) {
+        u->state = NGX_HTTP_EXAM_UPLOAD_RECEIVED;
+        u->handlers.received(u);
+        return;
+    }
+
+    /* after the end there is nothing to read: only the rest to write */
+
+    if (!u->eof) {
+        ngx_http_exam_upload_pump(u);
+        return;
+    }
+
+    if (ngx_http_exam_upload_write(u) != NGX_OK) {
+        ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
+    }
+}
+
+
+void
+ngx_http_exam_upload_finish(ngx_http_exam_upload_t *u)
+{
+    u->state = NGX_HTTP_EXAM_UPLOAD_FINISHING;
+
+    if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_FINISH) != NGX_OK) {
+        ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
+    }
+}
+
+
+static void
+ngx_http_exam_upload_finished(ngx_http_exam_upload_t *u)
+{
+    ngx_http_request_t  *r;
+
+    ngx_http_exam_observe(u->mcf, fdatasync, u->writer.sync_us);
+    ngx_http_exam_observe(u->mcf, handover, u->end_us - u->eof_us);
+
+    u->state = NGX_HTTP_EXAM_UPLOAD_ENDED;
+    ngx_http_exam_upload_ended(u, 1);
+
+    r = u->r;
+    ngx_http_exam_upload_detach(u);
+
+    u->handlers.finished(u, r);
+}
+
+
+static exam_err_e
+ngx_http_exam_upload_error(ngx_http_exam_upload_t *u)
+{
+    switch (u->writer.error) {
+
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return EXAM_ERR_DISK_FULL;
+
+    default:
+        return EXAM_ERR_INTERNAL;
+    }
+}
+
+
+void
+ngx_http_exam_upload_fail(ngx_http_exam_upload_t *u, exam_err_e err)
+{
+    ngx_http_request_t  *r;
+
+    r = u->r;
+
+    ngx_http_exam_upload_drop(u);
+
+    if (r != NULL) {
+        ngx_http_finalize_request(r, ngx_http_exam_problem(r, err, NULL));
+    }
+}
+
+
+void
+ngx_http_exam_upload_drop(ngx_http_exam_upload_t *u)
+{
+    u->state = NGX_HTTP_EXAM_UPLOAD_ENDED;
+
+    ngx_http_exam_upload_ended(u, 0);
+
+    if (!u->busy) {
+        ngx_http_exam_upload_remove(u);
+    }
+
+    ngx_http_exam_upload_detach(u);
+}
+
+
+static void
+ngx_http_exam_upload_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable)
+{
+    if (u->counted) {
+        u->counted = 0;
+        ngx_http_exam_count(u->mcf, active_uploads, -1);
+        ngx_http_exam_count(u->mcf, upload_bytes_in_flight, -u->received);
+    }
+
+    if (u->r != NULL) {
+        ngx_http_exam_upload_restore(u);
+    }
+
+    ngx_http_exam_upload_put(u, u->current);
+    u->current = NULL;
+
+    ngx_http_exam_upload_put(u, u->full);
+    u->full = NULL;
+    u->last = &u->full;
+
+    if (!u->busy) {
+        ngx_http_exam_upload_put(u, u->writing);
+        u->writing = NULL;
+    }
+
+    u->handlers.ended(u, durable);
+}
+
+
+static void
+ngx_http_exam_upload_remove(ngx_http_exam_upload_t *u)
+{
+    if (u->writer.stage == NGX_HTTP_EXAM_WRITER_NONE && u->writer.fd == -1) {
+        return;
+    }
+
+    if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_REMOVE) != NGX_OK) {
+
+        /* without its lock the part is the next sweep's */
+
+        (void) close(u->writer.fd);
+        u->writer.fd = -1;
+    }
+}
+
+
+/* r is on its own again; its reference is given back */
+
+static void
+ngx_http_exam_upload_detach(ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_ctx_t  *ctx;
+
+    if (u->r == NULL) {
+        return;
+    }
+
+    ctx = ngx_http_get_module_ctx(u->r, ngx_http_exam_module);
+
+    if (ctx != NULL && ctx->data == u) {
+        ctx->data = NULL;
+    }
+
+    u->r->read_event_handler = ngx_http_block_reading;
+    u->r = NULL;
+    u->cln->handler = NULL;
+
+    ngx_http_exam_upload_release(u);
+}
+
+
+/* the request ends before its upload: the client has gone, or we shut down */
+
+static void
+ngx_http_exam_upload_cleanup(void *data)
+{
+    ngx_http_exam_upload_t *u = data;
+
+    if (u->state == NGX_HTTP_EXAM_UPLOAD_FINISHING) {
+        ngx_http_exam_upload_detach(u);
+        return;
+    }
+
+    ngx_http_exam_upload_drop(u);
+}

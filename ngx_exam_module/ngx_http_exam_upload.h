@@ -1,0 +1,132 @@
+
+/*
+ * The upload engine: a request body from the connection to the spool (DESIGN
+ * 8).  It knows bytes, buffers, threads and the life of the request; what an
+ * upload means is its owner's, told through a table of handlers.
+ *
+ * Event loop only.  The object has its own pool and outlives the request: `r`
+ * is NULL once that is gone.  At most one task of an upload is in flight, and
+ * only that task touches `writer` meanwhile.
+ */
+
+
+#ifndef NGX_HTTP_EXAM_UPLOAD_H_INCLUDED
+#define NGX_HTTP_EXAM_UPLOAD_H_INCLUDED
+
+
+#include "ngx_http_exam_buffers.h"
+#include "ngx_http_exam_spool.h"
+#include "ngx_http_exam_writer.h"
+
+
+#define NGX_HTTP_EXAM_UPLOAD_RING  4    /* buffers an upload may hold */
+
+
+typedef enum {
+    NGX_HTTP_EXAM_UPLOAD_NEW = 0,
+    NGX_HTTP_EXAM_UPLOAD_OPENING,
+    NGX_HTTP_EXAM_UPLOAD_RECEIVING,
+    NGX_HTTP_EXAM_UPLOAD_RECEIVED,      /* the owner decides */
+    NGX_HTTP_EXAM_UPLOAD_FINISHING,
+    NGX_HTTP_EXAM_UPLOAD_ENDED          /* the owner has been told */
+} ngx_http_exam_upload_state_e;
+
+
+typedef struct ngx_http_exam_upload_s  ngx_http_exam_upload_t;
+
+typedef struct {
+
+    /*
+     * All bytes are written and hashed (received, writer.sha256).  The owner
+     * calls _finish or _fail, now or later.
+     */
+
+    void (*received)(ngx_http_exam_upload_t *u);
+
+    /* durable and named.  The owner answers r; NULL: that is gone. */
+
+    void (*finished)(ngx_http_exam_upload_t *u, ngx_http_request_t *r);
+
+    /* once, before any answer: what the owner holds elsewhere is released */
+
+    void (*ended)(ngx_http_exam_upload_t *u, ngx_uint_t durable);
+
+} ngx_http_exam_upload_handlers_t;
+
+
+struct ngx_http_exam_upload_s {
+    ngx_pool_t                       *pool;
+    ngx_uint_t                        refs;
+    ngx_http_request_t               *r;    /* NULL: gone */
+    ngx_http_cleanup_t               *cln;  /* of r */
+    ngx_http_exam_main_conf_t        *mcf;
+
+    ngx_http_exam_upload_handlers_t   handlers;
+    void                             *data; /* the owner's */
+
+    ngx_http_exam_upload_state_e      state;
+    off_t                             limit;    /* bytes allowed */
+    off_t                             received;
+
+    ngx_http_exam_buffer_t           *current;  /* being filled */
+    ngx_http_exam_buffer_t           *full;     /* oldest first */
+    ngx_http_exam_buffer_t          **last;
+    ngx_http_exam_buffer_t           *writing;  /* the task's */
+    ngx_uint_t                        held;     /* buffers in all three */
+    ngx_buf_t                         saved;    /* rb->buf as nginx made it */
+
+    ngx_thread_task_t                *task;
+    ngx_uint_t                        op;
+    ngx_uint_t                        final;    /* the write is the last one */
+    int                               rc;       /* of the task */
+    ngx_uint_t                        nwrites;
+    uint64_t                          write_us[NGX_HTTP_EXAM_UPLOAD_RING];
+    uint64_t                          eof_us;   /* last byte, monotonic */
+    uint64_t                          end_us;   /* of the finish sequence */
+
+    ngx_http_exam_writer_t            writer;
+
+    unsigned                          busy:1;   /* a task is in flight */
+    unsigned                          eof:1;
+    unsigned                          in_place:1;   /* recv into the ring */
+    unsigned                          swapped:1;    /* rb->buf is changed */
+    unsigned                          counted:1;    /* in active_uploads */
+};
+
+
+/*
+ * Tied to r, which holds the first reference; data has `size` zero bytes.  NULL:
+ * out of memory.
+ */
+
+ngx_http_exam_upload_t *ngx_http_exam_upload_create(ngx_http_request_t *r,
+    const ngx_http_exam_upload_handlers_t *handlers, size_t size);
+
+void ngx_http_exam_upload_hold(ngx_http_exam_upload_t *u);
+void ngx_http_exam_upload_release(ngx_http_exam_upload_t *u);
+
+/*
+ * Opens the part file, then asks for the body and takes it.  writer.manifest,
+ * writer.length and limit are set.  From here on the engine answers what goes
+ * wrong; r->main->count was raised by the caller for it.
+ */
+
+void ngx_http_exam_upload_start(ngx_http_exam_upload_t *u);
+
+/* in RECEIVED: the manifest is complete */
+
+void ngx_http_exam_upload_finish(ngx_http_exam_upload_t *u);
+
+/*
+ * Ends it in any state but FINISHING and answers the error.  Without another
+ * reference u is gone afterwards.
+ */
+
+void ngx_http_exam_upload_fail(ngx_http_exam_upload_t *u, exam_err_e err);
+
+/* the same without an answer: the request is the caller's again */
+
+void ngx_http_exam_upload_drop(ngx_http_exam_upload_t *u);
+
+
+#endif /* NGX_HTTP_EXAM_UPLOAD_H_INCLUDED */

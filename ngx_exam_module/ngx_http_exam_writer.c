@@ -1,0 +1,491 @@
+
+/*
+ * Part file, hash and finish sequence of one upload; see the header.
+ *
+ * Order of the finish sequence (DESIGN 6): data synced, manifest synced under a
+ * temporary name, then three renames of which the last, ready/.info, is the
+ * commit mark, then the directory.  Whatever a crash leaves is told apart by
+ * the recovery in ngx_http_exam_spool.c.  The OFD lock is held until the end,
+ * so that a recovery in another process keeps its hands off.
+ */
+
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "ngx_http_exam_writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+
+#define NGX_HTTP_EXAM_WRITER_NICE  19
+
+
+static int ngx_http_exam_writer_create(ngx_http_exam_writer_t *w);
+static int ngx_http_exam_writer_info(ngx_http_exam_writer_t *w);
+static int ngx_http_exam_writer_rename(ngx_http_exam_writer_t *w,
+    exam_spool_e from, exam_spool_e to);
+static int ngx_http_exam_writer_unlink(ngx_http_exam_writer_t *w,
+    exam_spool_e what);
+static int ngx_http_exam_writer_put(int fd, const uint8_t *data, size_t len,
+    int64_t offset, int *direct);
+static int ngx_http_exam_writer_buffered(int fd, int *direct);
+static int ngx_http_exam_writer_failed(ngx_http_exam_writer_t *w,
+    const char *call);
+
+
+void
+ngx_http_exam_writer_init(ngx_http_exam_writer_t *w)
+{
+    memset(w, 0, sizeof(ngx_http_exam_writer_t));
+
+    w->spool = -1;
+    w->ready = -1;
+    w->fd = -1;
+    w->length = -1;
+
+    exam_sha256_init(&w->hash);
+}
+
+
+int
+ngx_http_exam_writer_open(ngx_http_exam_writer_t *w)
+{
+    ngx_http_exam_writer_nice();
+
+    if (ngx_http_exam_writer_create(w) != 0) {
+        return -1;
+    }
+
+    /* the size stays that of what was written: KEEP_SIZE */
+
+    if (w->length > 0
+        && fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0, w->length) != 0
+        && errno != EOPNOTSUPP)
+    {
+        return ngx_http_exam_writer_failed(w, "fallocate()");
+    }
+
+    return 0;
+}
+
+
+/*
+ * A sweep may meet the file before it is locked and remove it: then it has no
+ * name any more and is made anew.
+ */
+
+static int
+ngx_http_exam_writer_create(ngx_http_exam_writer_t *w)
+{
+    int          flags;
+    char         name[EXAM_SPOOL_NAME_MAX];
+    struct stat  st;
+
+    if (!exam_spool_name(name, EXAM_SPOOL_PART, w->manifest.id)) {
+        errno = EINVAL;
+        return ngx_http_exam_writer_failed(w, "exam_spool_name()");
+    }
+
+    flags = O_CREAT|O_EXCL|O_WRONLY|O_CLOEXEC;
+
+    for ( ;; ) {
+        w->fd = openat(w->spool, name, flags|O_DIRECT, 0600);
+        w->direct = (w->fd != -1);
+
+        if (w->fd == -1 && errno == EINVAL) {
+
+            /* some file systems create the file and then refuse the flag */
+
+            (void) unlinkat(w->spool, name, 0);
+            w->fd = openat(w->spool, name, flags, 0600);
+        }
+
+        if (w->fd == -1) {
+            return ngx_http_exam_writer_failed(w, "openat()");
+        }
+
+        w->stage = NGX_HTTP_EXAM_WRITER_PART;
+
+        if (ngx_http_exam_writer_lock(w->fd, 1) != 0) {
+            return ngx_http_exam_writer_failed(w, "fcntl(F_OFD_SETLKW)");
+        }
+
+        if (fstat(w->fd, &st) != 0) {
+            return ngx_http_exam_writer_failed(w, "fstat()");
+        }
+
+        if (st.st_nlink > 0) {
+            return 0;
+        }
+
+        (void) close(w->fd);
+        w->fd = -1;
+    }
+}
+
+
+int
+ngx_http_exam_writer_write(ngx_http_exam_writer_t *w,
+    const ngx_http_exam_writer_block_t *block)
+{
+    uint64_t  start;
+
+    exam_sha256_update(&w->hash, block->data, block->len);
+
+    start = ngx_http_exam_writer_clock_us();
+
+    /* what is not a multiple of the alignment is the tail */
+
+    if (w->direct && block->len % NGX_HTTP_EXAM_WRITER_ALIGN != 0
+        && ngx_http_exam_writer_buffered(w->fd, &w->direct) != 0)
+    {
+        return ngx_http_exam_writer_failed(w, "fcntl(F_SETFL)");
+    }
+
+    if (ngx_http_exam_writer_put(w->fd, block->data, block->len, w->offset,
+                                 &w->direct)
+        != 0)
+    {
+        return ngx_http_exam_writer_failed(w, "pwrite()");
+    }
+
+    w->offset += (int64_t) block->len;
+
+    /* early write back, so that the final sync has little left to do */
+
+    if (!w->direct && w->offset - w->flushed >= NGX_HTTP_EXAM_WRITER_SYNC) {
+        (void) sync_file_range(w->fd, w->flushed, w->offset - w->flushed,
+                               SYNC_FILE_RANGE_WRITE);
+        w->flushed = w->offset;
+    }
+
+    w->write_us = ngx_http_exam_writer_clock_us() - start;
+
+    return 0;
+}
+
+
+void
+ngx_http_exam_writer_last(ngx_http_exam_writer_t *w)
+{
+    exam_sha256_final(&w->hash, w->sha256);
+}
+
+
+int
+ngx_http_exam_writer_finish(ngx_http_exam_writer_t *w)
+{
+    uint64_t  start;
+
+    ngx_http_exam_writer_nice();
+
+    start = ngx_http_exam_writer_clock_us();
+
+    /* EIO is reported once: a failed sync is never tried again and believed */
+
+    if (fdatasync(w->fd) != 0) {
+        return ngx_http_exam_writer_failed(w, "fdatasync()");
+    }
+
+    w->sync_us = ngx_http_exam_writer_clock_us() - start;
+
+    if (ngx_http_exam_writer_info(w) != 0) {
+        return -1;
+    }
+
+    if (ngx_http_exam_writer_rename(w, EXAM_SPOOL_PART_TMP,
+                                    EXAM_SPOOL_PART_INFO)
+        != 0)
+    {
+        return -1;
+    }
+
+    w->stage = NGX_HTTP_EXAM_WRITER_INFO;
+
+    if (ngx_http_exam_writer_rename(w, EXAM_SPOOL_PART, EXAM_SPOOL_REC) != 0) {
+        return -1;
+    }
+
+    w->stage = NGX_HTTP_EXAM_WRITER_REC;
+
+    if (ngx_http_exam_writer_rename(w, EXAM_SPOOL_PART_INFO, EXAM_SPOOL_INFO)
+        != 0)
+    {
+        return -1;
+    }
+
+    w->stage = NGX_HTTP_EXAM_WRITER_MARKED;
+
+    if (fsync(w->ready) != 0) {
+        return ngx_http_exam_writer_failed(w, "fsync()");
+    }
+
+    (void) close(w->fd);
+    w->fd = -1;
+
+    return 0;
+}
+
+
+/* the manifest's own file, synced, under its temporary name */
+
+static int
+ngx_http_exam_writer_info(ngx_http_exam_writer_t *w)
+{
+    int         fd, direct;
+    char        name[EXAM_SPOOL_NAME_MAX];
+    uint8_t     memory[EXAM_MANIFEST_MAX];
+    exam_buf_t  b;
+
+    exam_buf_init(&b, memory, sizeof(memory));
+    exam_manifest_format(&b, &w->manifest);
+
+    if (b.overflow
+        || !exam_spool_name(name, EXAM_SPOOL_PART_TMP, w->manifest.id))
+    {
+        errno = ENAMETOOLONG;
+        return ngx_http_exam_writer_failed(w, "exam_manifest_format()");
+    }
+
+    fd = openat(w->spool, name, O_CREAT|O_TRUNC|O_WRONLY|O_CLOEXEC, 0600);
+    if (fd == -1) {
+        return ngx_http_exam_writer_failed(w, "openat()");
+    }
+
+    direct = 0;
+
+    if (ngx_http_exam_writer_put(fd, memory, exam_buf_len(&b), 0, &direct)
+        != 0)
+    {
+        (void) ngx_http_exam_writer_failed(w, "pwrite()");
+        goto failed;
+    }
+
+    if (fdatasync(fd) != 0) {
+        (void) ngx_http_exam_writer_failed(w, "fdatasync()");
+        goto failed;
+    }
+
+    if (close(fd) != 0) {
+        return ngx_http_exam_writer_failed(w, "close()");
+    }
+
+    return 0;
+
+failed:
+
+    (void) close(fd);
+
+    return -1;
+}
+
+
+int
+ngx_http_exam_writer_remove(ngx_http_exam_writer_t *w)
+{
+    int  rc;
+
+    ngx_http_exam_writer_nice();
+
+    rc = 0;
+    w->error = 0;
+
+    /* the manifest goes first: a file without one is removed by any sweep */
+
+    switch (w->stage) {
+
+    case NGX_HTTP_EXAM_WRITER_REC:
+        rc |= ngx_http_exam_writer_unlink(w, EXAM_SPOOL_PART_INFO);
+        rc |= ngx_http_exam_writer_unlink(w, EXAM_SPOOL_REC);
+        break;
+
+    case NGX_HTTP_EXAM_WRITER_INFO:
+        rc |= ngx_http_exam_writer_unlink(w, EXAM_SPOOL_PART_INFO);
+        rc |= ngx_http_exam_writer_unlink(w, EXAM_SPOOL_PART);
+        break;
+
+    case NGX_HTTP_EXAM_WRITER_PART:
+        rc |= ngx_http_exam_writer_unlink(w, EXAM_SPOOL_PART_TMP);
+        rc |= ngx_http_exam_writer_unlink(w, EXAM_SPOOL_PART);
+        break;
+
+    case NGX_HTTP_EXAM_WRITER_MARKED:
+    case NGX_HTTP_EXAM_WRITER_NONE:
+        break;
+    }
+
+    if (w->fd != -1) {
+        (void) close(w->fd);
+        w->fd = -1;
+    }
+
+    return rc;
+}
+
+
+int
+ngx_http_exam_writer_lock(int fd, int wait)
+{
+    struct flock  fl;
+
+    memset(&fl, 0, sizeof(fl));
+
+    fl.l_type = F_WRLCK;
+    fl.l_whence = SEEK_SET;
+
+    for ( ;; ) {
+        if (fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &fl) == 0) {
+            return 0;
+        }
+
+        if (errno != EINTR) {
+            return -1;
+        }
+    }
+}
+
+
+uint64_t
+ngx_http_exam_writer_clock_us(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
+}
+
+
+/* of the calling thread alone, as Linux has it; a failure costs latency only */
+
+void
+ngx_http_exam_writer_nice(void)
+{
+    static __thread int  done;
+
+    if (!done) {
+        done = 1;
+        (void) setpriority(PRIO_PROCESS, 0, NGX_HTTP_EXAM_WRITER_NICE);
+    }
+}
+
+
+static int
+ngx_http_exam_writer_rename(ngx_http_exam_writer_t *w, exam_spool_e from,
+    exam_spool_e to)
+{
+    char  old[EXAM_SPOOL_NAME_MAX], new[EXAM_SPOOL_NAME_MAX];
+
+    if (!exam_spool_name(old, from, w->manifest.id)
+        || !exam_spool_name(new, to, w->manifest.id))
+    {
+        errno = EINVAL;
+        return ngx_http_exam_writer_failed(w, "exam_spool_name()");
+    }
+
+    if (renameat(w->spool, old, w->spool, new) != 0) {
+        return ngx_http_exam_writer_failed(w, "renameat()");
+    }
+
+    return 0;
+}
+
+
+static int
+ngx_http_exam_writer_unlink(ngx_http_exam_writer_t *w, exam_spool_e what)
+{
+    char  name[EXAM_SPOOL_NAME_MAX];
+
+    if (!exam_spool_name(name, what, w->manifest.id)) {
+        errno = EINVAL;
+        return ngx_http_exam_writer_failed(w, "exam_spool_name()");
+    }
+
+    if (unlinkat(w->spool, name, 0) != 0 && errno != ENOENT) {
+        return ngx_http_exam_writer_failed(w, "unlinkat()");
+    }
+
+    return 0;
+}
+
+
+static int
+ngx_http_exam_writer_put(int fd, const uint8_t *data, size_t len,
+    int64_t offset, int *direct)
+{
+    ssize_t  n;
+
+    while (len > 0) {
+        n = pwrite(fd, data, len, offset);
+
+        if (n == -1 && errno == EINTR) {
+            continue;
+        }
+
+        if (n == -1 && errno == EINVAL && *direct) {
+            if (ngx_http_exam_writer_buffered(fd, direct) != 0) {
+                return -1;
+            }
+
+            continue;
+        }
+
+        if (n == -1) {
+            return -1;
+        }
+
+        if (n == 0) {
+            errno = EIO;
+            return -1;
+        }
+
+        data += n;
+        len -= (size_t) n;
+        offset += n;
+
+        /* a short write leaves an offset that O_DIRECT may not take */
+
+        if (len > 0 && *direct
+            && ngx_http_exam_writer_buffered(fd, direct) != 0)
+        {
+            return -1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+ngx_http_exam_writer_buffered(int fd, int *direct)
+{
+    int  flags;
+
+    flags = fcntl(fd, F_GETFL);
+
+    if (flags == -1 || fcntl(fd, F_SETFL, flags & ~O_DIRECT) == -1) {
+        return -1;
+    }
+
+    *direct = 0;
+
+    return 0;
+}
+
+
+static int
+ngx_http_exam_writer_failed(ngx_http_exam_writer_t *w, const char *call)
+{
+    w->error = errno;
+    w->call = call;
+
+    return -1;
+}
