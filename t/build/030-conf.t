@@ -1,5 +1,5 @@
-# Every configuration in nginx-conf passes nginx -t as it stands there, and
-# what `up` makes of single.conf does too.
+# Every configuration in nginx-conf passes nginx -t as it is, copied into a
+# prefix as an operator does, and so does what `up` makes of single.conf.
 
 use strict;
 use warnings;
@@ -16,8 +16,9 @@ my $prefix = Exam::dir() . '/prefix';
 make_path("$prefix/run", "$prefix/log", "$prefix/spool");
 Exam::spew("$prefix/keys", Exam::slurp(Exam::keys_file()));
 chmod 0600, "$prefix/keys";
+system("cp $root/nginx-conf/* $prefix/") == 0 or die "cannot copy\n";
 
-for my $conf (glob "$root/nginx-conf/*.conf") {
+for my $conf (glob "$prefix/*.conf") {
     my $name = $conf =~ s{.*/}{}r;
     my ($rc, $out, $err) = Exam::run($nginx, '-t', '-p', "$prefix/",
                                      '-c', $conf);

@@ -42,11 +42,15 @@ my $main_pid = $$;
 my (@allowed, @logs, %singleton, $failed);
 my $collected = '';
 
-*dir = \&Exam::Process::dir;
-*bin = \&Exam::Process::bin;
-*spew = \&Exam::Process::spew;
-*slurp = \&Exam::Process::slurp;
-*wait_for = \&Exam::Process::wait_for;
+# before the functions below are compiled: wait_for has a prototype
+
+BEGIN {
+    *dir = \&Exam::Process::dir;
+    *bin = \&Exam::Process::bin;
+    *spew = \&Exam::Process::spew;
+    *slurp = \&Exam::Process::slurp;
+    *wait_for = \&Exam::Process::wait_for;
+}
 
 
 # ---- private servers, one of each at first use
