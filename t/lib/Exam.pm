@@ -505,7 +505,7 @@ END {
 
             if ($pid) {
                 kill 'QUIT', $pid;
-                wait_for { !-e "/proc/$pid" } 10;
+                wait_for { !readlink "/proc/$pid/exe" } 10;
             }
 
             _collect_log();
