@@ -17,7 +17,8 @@
 
 #define EXAM_BODY_JSON_MAX      16384   /* bytes */
 #define EXAM_BODY_BEAT_MAX      32768
-#define EXAM_BODY_ARENA         32768   /* enough for each parser below */
+#define EXAM_BODY_ARENA         32768   /* enough, but for one escaped string */
+                                        /* of over 16 KB: that is too_large */
 #define EXAM_BEAT_MISSED_MAX    500
 #define EXAM_BEAT_ACK_MAX       64
 #define EXAM_BEAT_RECORDER_MAX  15
