@@ -131,5 +131,7 @@ worker_gather(worker_t *w)
         }
     }
 
-    return w->batch.n;
+    /* an entry that names no upload is only acknowledged */
+
+    return w->batch.n + w->batch.nacks;
 }

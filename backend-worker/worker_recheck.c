@@ -188,7 +188,7 @@ worker_recheck_file(worker_recheck_t *r, int fd, const char *name)
 }
 
 
-/* <sid>-<kind>-<n>-<node>-<32 hex>.json: kinds and nodes have no dash */
+/* <sid>-<kind>-<n>-<node>-<32 hex>.<ext>.json: node and ext have no dash */
 
 static bool
 worker_recheck_id(const char *name, char id[EXAM_UPLOAD_MAX + 1])
@@ -198,11 +198,16 @@ worker_recheck_id(const char *name, char id[EXAM_UPLOAD_MAX + 1])
 
     len = strlen(name);
 
-    if (len < 5 + WORKER_NAME_DASH || strcmp(name + len - 5, ".json") != 0) {
+    if (len < 5 || strcmp(name + len - 5, ".json") != 0) {
         return false;
     }
 
-    end = name + len - 5;
+    end = memrchr(name, '.', len - 5);
+
+    if (end == NULL || end - name < WORKER_NAME_DASH) {
+        return false;
+    }
+
     p = end - WORKER_NAME_DASH;
 
     while (p > name && p[-1] != '-') {
