@@ -183,7 +183,7 @@ nginx_arguments()
     *) args+=(--add-module="$ROOT") ;;
     esac
 
-    args+=(--with-cc-opt="$opt -Wextra" --with-ld-opt="$ld")
+    args+=(--with-cc-opt="$opt" --with-ld-opt="$ld")
 }
 
 
