@@ -292,8 +292,9 @@ exam_live_students(exam_mysql_t *db, exam_redis_t *redis,
     }
 
     rc = exam_live_db(exam_stmt_prepare(&stmt, db, "SELECT student, name, "
-                      "seat, LOWER(HEX(code_sha256)), suspended, locked, paused, "
-                      "finish, extra_s FROM students WHERE exam = ?"));
+                      "seat, LOWER(HEX(code_sha256)), suspended, locked, "
+                      "paused, finish, extra_s FROM students "
+                      "WHERE exam = ?"));
 
     if (rc == EXAM_LIVE_OK) {
         exam_stmt_text(&stmt, 0, exam);
