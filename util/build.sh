@@ -111,6 +111,7 @@ build_nginx()
 
     if [ "$config" != "$(cat "$BUILD/nginx.configured" 2>/dev/null)" ]; then
         step "configuring nginx $(cat "$NGINX_TREE/.version") ($FLAVOUR)"
+        rm -f "$BUILD/nginx.configured"
         nginx_configure || die "nginx does not configure"
         printf '%s\n' "$config" > "$BUILD/nginx.configured"
     fi
