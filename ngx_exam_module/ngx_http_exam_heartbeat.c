@@ -257,7 +257,7 @@ ngx_http_exam_beat_known_locked(const ngx_http_exam_session_t *s,
 }
 
 
-/* the verified token, where the node has room for it */
+/* when the verified token ends, and itself where the node has room for it */
 
 static void
 ngx_http_exam_beat_keep_locked(ngx_http_exam_session_t *s,
@@ -270,6 +270,7 @@ ngx_http_exam_beat_keep_locked(ngx_http_exam_session_t *s,
     room = NGX_HTTP_EXAM_NODE_SIZE - offsetof(ngx_http_exam_session_t, data)
            - s->student_len;
 
+    s->exp = exp;
     s->token_len = 0;
 
     for (i = 0; i < mcf->keys->n; i++) {
@@ -284,7 +285,6 @@ ngx_http_exam_beat_keep_locked(ngx_http_exam_session_t *s,
         }
 
         s->key = (uint8_t) i;
-        s->exp = exp;
         s->token_len = (uint16_t) (token.len - skip);
         ngx_memcpy(s->data + s->student_len, token.data + skip, s->token_len);
 

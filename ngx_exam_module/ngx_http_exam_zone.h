@@ -127,7 +127,7 @@ struct ngx_http_exam_session_s {
     int64_t                       first_beat;   /* since the last flush */
     int64_t                       last_beat;
     int64_t                       longest_gap;  /* since the last flush */
-    int64_t                       exp;      /* of the token kept here, s */
+    int64_t                       exp;      /* of the token seen last, s */
     uint32_t                      changes;  /* bumped by each mutation */
     uint32_t                      bumped;   /* when last moved to the head, s */
 
