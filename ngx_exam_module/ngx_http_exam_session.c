@@ -360,7 +360,9 @@ ngx_http_exam_view_locked(ngx_http_exam_shard_t *shard,
     view->late_ms = (int64_t) shard->zone->late_upload;
     view->own_end = 0;
 
-    if (e->ends_at) {
+    /* without his extra time the end would be too early, and be for ever */
+
+    if (s->known && e->ends_at) {
         view->own_end = e->ends_at + e->pause_ms + (int64_t) s->extra_s * 1000;
     }
 }
