@@ -47,11 +47,11 @@ cmd_bench()
     [ -f "$script" ] || usage_error "no bench \"$name\": $(bench_list)"
 
     need_var
-    lock_var
+    lock_made
     need_deps
     apt_need wrk
     build_flavour static
-    exec 9>&-
+    unlock_made
 
     mkdir -p "$VAR/bench"
     EXAM_ROOT=$ROOT EXAM_BIN=$BUILD/bin exec bash "$script" "$@"

@@ -42,7 +42,7 @@ cmd_build()
     done
 
     need_var
-    lock_var
+    lock_made
     need_deps
     build_flavour "$base"
     say "built: var/build/$FLAVOUR/bin"

@@ -72,17 +72,33 @@ logged()
 }
 
 
-# One of build, up, down, ... at a time; the descriptor ends with the shell
-# and is closed for what stays behind (see started in util/stack.sh).
+# Two locks: one for what is built (another stack, see EXAM_VAR, builds the
+# same), one for the stack.  Each ends with the shell; neither is left to what
+# stays behind (see started in util/stack.sh).
+
+lock_made()
+{
+    exec 8>"$MADE/build.lock"
+    lock_wait 8
+}
+
+
+unlock_made() { exec 8>&-; }
+
 
 lock_var()
 {
     exec 9>"$VAR/run/lock"
+    lock_wait 9
+}
 
-    flock -n 9 && return 0
+
+lock_wait()
+{
+    flock -n "$1" && return 0
 
     step "waiting for another build.sh"
-    flock -w 1800 9 || die "another build.sh holds \"$VAR/run/lock\""
+    flock -w 1800 "$1" || die "another build.sh does not end"
 }
 
 

@@ -38,7 +38,7 @@ cmd_deps()
     [ $# -eq 0 ] || usage_error "deps takes no argument: \"$1\""
 
     need_var
-    lock_var
+    lock_made
     need_deps
     need_test_nginx
     say "nothing is missing"

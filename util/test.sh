@@ -50,7 +50,7 @@ cmd_test()
     done
 
     need_var
-    lock_var
+    lock_made
     need_deps
     need_test_nginx
     rm -rf "$MADE/test"
@@ -68,8 +68,7 @@ cmd_test()
 
     [ ${#TESTS[@]} -gt 0 ] || die "no test there"
 
-    # the lock is for building
-    exec 9>&-
+    unlock_made
     cd "$ROOT"
     exec prove -j "${JOBS:-2}" "${TESTS[@]}" </dev/null
 }

@@ -41,8 +41,10 @@ cmd_up()
     choose_port
     check_paths
 
+    lock_made
     need_deps
     build_flavour static
+    unlock_made
 
     write_ini
     write_conf
