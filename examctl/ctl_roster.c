@@ -502,8 +502,8 @@ ctl_roster_do_import(ctl_t *ctl, exam_live_exam_t *e, void *data)
     }
 
     if (r->nerrors != 0) {
-        return ctl_refuse(ctl, CTL_FAILED, "%zu errors in \"%s\": nothing is "
-                          "changed", r->nerrors, r->file);
+        return ctl_refuse(ctl, CTL_FAILED, "\"%s\" has errors: nothing is "
+                          "changed", r->file);
     }
 
     return ctl_roster_save(ctl, e, r);
