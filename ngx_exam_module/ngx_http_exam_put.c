@@ -704,6 +704,11 @@ ngx_http_exam_put_answer(ngx_http_request_t *r, ngx_uint_t status,
     exam_buf_t    b;
     const char   *name;
 
+    rc = ngx_http_exam_drop_body(r);
+    if (rc != NGX_OK) {
+        goto done;
+    }
+
     data = ngx_pnalloc(r->pool, sizeof("sha-256=::") + 44);
     if (data == NULL) {
         rc = NGX_HTTP_INTERNAL_SERVER_ERROR;

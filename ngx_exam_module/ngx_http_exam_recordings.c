@@ -69,10 +69,9 @@ ngx_http_exam_recordings_handler(ngx_http_request_t *r)
         return ngx_http_exam_problem(r, EXAM_ERR_NOT_FOUND, NULL);
     }
 
-    rc = ngx_http_exam_allow(r, NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_PUT,
-                             "GET, HEAD, PUT");
-    if (rc != NGX_OK) {
-        return rc;
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_PUT))) {
+        return ngx_http_exam_allow(r, NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_PUT,
+                                   "GET, HEAD, PUT");
     }
 
     err = ngx_http_exam_session(r, ctx, (r->method == NGX_HTTP_PUT)
@@ -94,6 +93,13 @@ ngx_http_exam_recordings_handler(ngx_http_request_t *r)
     err = ngx_http_exam_recordings_segment(r, ctx, kind, n, seg);
     if (err != EXAM_OK) {
         return ngx_http_exam_problem(r, err, NULL);
+    }
+
+    if (r->method != NGX_HTTP_PUT) {
+        rc = ngx_http_exam_drop_body(r);
+        if (rc != NGX_OK) {
+            return rc;
+        }
     }
 
     ctx->data = seg;

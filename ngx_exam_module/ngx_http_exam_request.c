@@ -17,7 +17,6 @@ static ngx_int_t ngx_http_exam_send(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, u_char *data, size_t len);
 static ngx_int_t ngx_http_exam_retry_after(ngx_http_request_t *r,
     exam_err_e err);
-static ngx_int_t ngx_http_exam_drop_body(ngx_http_request_t *r);
 static void ngx_http_exam_body_ready(ngx_http_request_t *r);
 static ngx_int_t ngx_http_exam_body_join(ngx_http_request_t *r,
     ngx_chain_t *in, exam_str_t *body);
@@ -325,12 +324,27 @@ ngx_http_exam_retry_after(ngx_http_request_t *r, exam_err_e err)
 }
 
 
-/* an unread body is thrown away, without asking for it by 100 Continue */
+/*
+ * An unread body is thrown away, without asking for it by 100 Continue.  A
+ * client that waits to be asked may send it or not (RFC 9110, 10.1.1): what
+ * came next could not be told from the body, so the connection ends.
+ */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_exam_drop_body(ngx_http_request_t *r)
 {
     if (r->request_body != NULL || r != r->main || r->internal) {
+        return NGX_OK;
+    }
+
+    if (r->headers_in.expect != NULL && !r->expect_tested
+        && r->http_version == NGX_HTTP_VERSION_11
+        && (r->headers_in.content_length_n > 0 || r->headers_in.chunked))
+    {
+        r->expect_tested = 1;
+        r->keepalive = 0;
+        r->lingering_close = 1;
+
         return NGX_OK;
     }
 

@@ -151,6 +151,28 @@ for ([$body, 200], [$other, 409]) {
     is $res->{continued}, 0, "$status without asking for the body";
 }
 
+# a body that comes anyway is not taken for the next request
+{
+    my $c = Exam::Wire->new($server);
+
+    for (1, 2) {
+        $c->head(PUT => path('screen', 0), [
+            %{ fields('S001') }, 'Content-Length' => length $body,
+            'Content-Digest' => digest($body)]);
+        $c->send($body);
+        is $c->response->{status}, 200, '200 with the body on the way';
+    }
+
+    $c->head(GET => path('screen', 0), [
+        %{ fields('S001') }, 'Content-Length' => 100_000]);
+    $c->send($body);
+    is $c->response->{status}, 200, 'GET with a body';
+    $c->head(HEAD => path('screen', 0), [%{ fields('S001') }]);
+    is $c->response(head => 1)->{status}, 200, 'HEAD';
+    $c->head(GET => path('screen', 0), [%{ fields('S001') }]);
+    is $c->response->{status}, 200, 'GET after it: HEAD had no body';
+}
+
 # the zone of another node, or of this one after a restart, knows nothing
 Exam::redis_cmd('HSET', 'exam:{30}:seg:S001',
     Exam::sid('30', 'S001') . ':screen:1',

@@ -82,13 +82,13 @@ sub _more {
 }
 
 
-# The next answer; interim ones are counted in `continued`.  undef when the
-# connection ended instead.
+# The next answer, to a HEAD with head => 1; interim ones are counted in
+# `continued`.  undef when the connection ended instead.
 
 sub response {
-    my ($self, $timeout) = @_;
+    my ($self, %opt) = @_;
 
-    my $until = time + ($timeout // 20);
+    my $until = time + 20;
     my $continued = 0;
     my %res;
 
@@ -108,7 +108,7 @@ sub response {
         $continued++;
     }
 
-    my $length = $res{headers}{'content-length'} // 0;
+    my $length = $opt{head} ? 0 : $res{headers}{'content-length'} // 0;
 
     while (length $self->{in} < $length) {
         $self->_more($until) or return undef;
