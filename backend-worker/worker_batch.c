@@ -204,6 +204,10 @@ worker_batch_disk(worker_t *w)
 
     atomic_store(&w->figures.mode, WORKER_WAITING);
 
+    /* then work/ is looked at again, without waiting for the next scan */
+
+    w->scan.due = 0;
+
     (void) worker_pause(w, exam_backoff_next(&w->disk,
                                              (uint32_t) exam_now_ms()));
 

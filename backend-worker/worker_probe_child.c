@@ -165,6 +165,10 @@ worker_probe_limits(pid_t parent)
     }
 #endif
 
+    if (chdir("/") == -1) {
+        return -1;
+    }
+
     /* needs privileges; seccomp forbids sockets anyway */
 
     (void) unshare(CLONE_NEWNET);

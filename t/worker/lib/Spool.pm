@@ -29,6 +29,9 @@ our $Node = 't1';
 our ($Redis, $Mysql, $Worker, $Log);
 
 my $json = JSON::PP->new->canonical->utf8;
+# a command to a server that was stopped: an error, not the end
+$SIG{PIPE} = 'IGNORE';
+
 my $serial = 0;
 my $client;
 
@@ -42,6 +45,9 @@ sub json { return $json->decode($_[0]) }
 
 sub redis {
     my (@cmd) = @_;
+
+    # a server that was stopped: the old connection is of no use
+    local $SIG{__WARN__} = sub { };
 
     my $reply = eval { ($client //= Exam::Redis->new($Redis->socket))
                        ->cmd(@cmd) };
@@ -57,19 +63,18 @@ sub redis {
 
 
 # Redis and MariaDB with the tables and one open exam; the table of exams is
-# what a refill reads, exam:loaded what it writes.
+# what a refill reads, exam:loaded what it writes.  redis => {}: options of
+# Exam::Process::redis.
 
 sub stack {
-    $Redis = Exam::Process->redis;
+    my (%opt) = @_;
+
+    $Redis = Exam::Process->redis(%{ $opt{redis} // {} });
     $Mysql = Exam::Process->mysql;
 
     tables($Mysql);
 
     make_path(map { Exam::spool() . "/$_" } qw(ready work bad part));
-    Exam::recordings();
-
-    Exam::keys_file();
-
     ini_with();
 }
 
@@ -91,18 +96,35 @@ sub tables {
 }
 
 
+# The configuration, written anew: ini_with(worker => { probe => 'off' }).
+# Not Exam::ini(): these tests stop and replace their servers.
+
 sub ini_with {
     my (%change) = @_;
 
     $Log = Exam::dir() . '/worker.log';
 
-    return Exam::ini(
-        %change,
-        redis => { socket => $Redis->socket, %{ $change{redis} // {} } },
-        mysql => { socket => $Mysql->socket, %{ $change{mysql} // {} } },
-        worker => { log => $Log, verify => 'sample',
-                    %{ $change{worker} // {} } },
+    my %ini = (
+        node => { name => $Node, spool => Exam::spool(),
+                  recordings => Exam::recordings(),
+                  keys => Exam::keys_file(), kinds => 'screen camera' },
+        redis => { socket => $Redis->socket },
+        mysql => { socket => $Mysql->socket, user => 'root',
+                   database => 'exam' },
+        worker => { probe => 'on', verify => 'sample', log => $Log,
+                    pid => Exam::dir() . '/worker.pid' },
     );
+
+    my $text = '';
+
+    for my $section (sort keys %ini) {
+        my %values = (%{ $ini{$section} }, %{ $change{$section} // {} });
+
+        $text .= "[$section]\n";
+        $text .= "$_ = $values{$_}\n" for sort keys %values;
+    }
+
+    return Exam::Process::spew(Exam::dir() . '/exam.ini', $text);
 }
 
 
@@ -262,7 +284,7 @@ sub files {
 }
 
 
-sub figures { return { @{ redis('HGETALL', "exam:worker:$Node") } } }
+sub figures { return { @{ redis('HGETALL', "exam:worker:$Node") // [] } } }
 
 
 # The pid of the worker's probe.
