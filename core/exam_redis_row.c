@@ -20,7 +20,6 @@ static bool exam_member_next(exam_str_t *rest, char separator,
     exam_str_t *member);
 static bool exam_int_parse(exam_str_t s, int64_t *out);
 static bool exam_stored_one(exam_str_t s, int32_t *out);
-static bool exam_ended_member(exam_str_t s, exam_ended_e *out);
 
 
 static const char *const  exam_key_suffix[] = {
@@ -293,11 +292,8 @@ exam_flush_row_format(exam_buf_t *b, const exam_flush_row_t *row,
     exam_buf_uint(b, row->seq);
     exam_buf_char(b, '\t');
 
-    if (row->ended != EXAM_ENDED_NO) {
-        ended = exam_ended_name(row->ended);
-        exam_buf_put(b, ended, strlen(ended));
-    }
-
+    ended = exam_ended_name(row->ended);
+    exam_buf_put(b, ended, strlen(ended));
     exam_buf_char(b, '\t');
 
     if (row->state) {
@@ -352,13 +348,15 @@ exam_flush_answer_parse(exam_str_t line, size_t kinds, exam_flush_answer_t *a)
     }
 
     if (!exam_uint_parse(gen.data, gen.len, EXAM_UINT53_MAX, &a->gen)
-        || !exam_ended_member(ended, &a->ended)
         || !exam_uint_parse(bits.data, bits.len, 0xff, &flags)
         || !exam_int_parse(extra, &a->extra_s))
     {
         return false;
     }
 
+    /* a reason of a later version is one all the same: forced */
+
+    a->ended = exam_ended_parse((const char *) ended.data, ended.len);
     a->flags = (unsigned) flags;
 
     return exam_stored_parse(rest, kinds, a->stored);
@@ -473,19 +471,4 @@ exam_stored_one(exam_str_t s, int32_t *out)
     *out = (int32_t) n;
 
     return true;
-}
-
-
-static bool
-exam_ended_member(exam_str_t s, exam_ended_e *out)
-{
-    *out = EXAM_ENDED_NO;
-
-    if (s.len == 0) {
-        return true;
-    }
-
-    *out = exam_ended_parse((const char *) s.data, s.len);
-
-    return *out != EXAM_ENDED_NO;
 }
