@@ -55,7 +55,7 @@ static void exam_base64url(exam_buf_t *b, const uint8_t *src, size_t len);
 static bool exam_base64url_decode(exam_str_t s, uint8_t *out);
 static unsigned exam_base64url_quads(const uint8_t *src, size_t quads,
     uint8_t *out);
-static uint64_t exam_token_six(const uint8_t *src, uint64_t *bad);
+static uint64_t exam_token_six(const uint8_t *src);
 static uint64_t exam_token_nibbles(uint64_t c, uint64_t *bad);
 static bool exam_claims_parse(exam_str_t payload, exam_claims_t *claims);
 static bool exam_scan_text(exam_scan_t *s, exam_str_t text);
@@ -483,7 +483,7 @@ exam_token_peek(const exam_keyring_t *ring, exam_key_class_e class,
 
     /* `:"` and four digits; the two characters are made digits too */
 
-    v = exam_token_six(p, &bad);
+    v = exam_token_six(p);
     bad |= (v >> 32) ^ 0x3a22;
     v = exam_token_nibbles((v & 0xffffffffu) | 0x303000000000u, &bad);
 
@@ -492,7 +492,7 @@ exam_token_peek(const exam_keyring_t *ring, exam_key_class_e class,
 
     for (i = 2; i < EXAM_SID_LEN - 2; i += 3) {
         p += 8;
-        v = exam_token_nibbles(exam_token_six(p, &bad), &bad);
+        v = exam_token_nibbles(exam_token_six(p), &bad);
 
         sid[i] = (uint8_t) (v >> 32);
         sid[i + 1] = (uint8_t) (v >> 16);
@@ -501,7 +501,7 @@ exam_token_peek(const exam_keyring_t *ring, exam_key_class_e class,
 
     /* four digits and `",` */
 
-    v = exam_token_six(p + 8, &bad);
+    v = exam_token_six(p + 8);
     bad |= (v & 0xffff) ^ 0x222c;
     v = exam_token_nibbles((v & ~(uint64_t) 0xffff) | 0x3030, &bad);
 
@@ -512,28 +512,28 @@ exam_token_peek(const exam_keyring_t *ring, exam_key_class_e class,
 }
 
 
-/* eight characters of base64url, six bytes, the first one highest */
+/*
+ * Eight characters of base64url, six bytes, the first one highest.  A character
+ * outside the alphabet reads as one of six bits set, or more: no such six bits
+ * occur in what stands there, so that the checks of the bytes find it.
+ */
 
 static uint64_t
-exam_token_six(const uint8_t *src, uint64_t *bad)
+exam_token_six(const uint8_t *src)
 {
-    uint64_t  a, b, c, d, hi, wrong;
+    uint64_t  a, b, c, d, hi;
 
     a = exam_base64url_value[src[0]];
     b = exam_base64url_value[src[1]];
     c = exam_base64url_value[src[2]];
     d = exam_base64url_value[src[3]];
 
-    wrong = a | b | c | d;
     hi = a << 18 | b << 12 | c << 6 | d;
 
     a = exam_base64url_value[src[4]];
     b = exam_base64url_value[src[5]];
     c = exam_base64url_value[src[6]];
     d = exam_base64url_value[src[7]];
-
-    wrong |= a | b | c | d;
-    *bad |= wrong & ~(uint64_t) 0x3f;
 
     return hi << 24 | a << 18 | b << 12 | c << 6 | d;
 }

@@ -18,6 +18,7 @@ main(void)
     static const uint32_t  low[] = { 50, 100, 200, 400, 500, 500 };
     static const uint32_t  high[] = { 100, 200, 400, 800, 1000, 1000 };
 
+    b.tries = 77;
     exam_backoff_init(&b, 100, 1000);
 
     for (i = 0; i < 6; i++) {

@@ -17,6 +17,8 @@ static exam_err_e logout(const char *body, size_t len,
     exam_logout_body_t *out);
 static void test_kinds(void);
 static void test_login(void);
+static void test_login_long(void);
+static bool all_of(exam_str_t s, char c, size_t len);
 static void test_beat(void);
 static void test_beat_absent(void);
 static void test_beat_refused(void);
@@ -41,6 +43,7 @@ main(void)
 {
     test_kinds();
     test_login();
+    test_login_long();
     test_beat();
     test_beat_absent();
     test_beat_refused();
@@ -172,6 +175,58 @@ test_login(void)
         tap_ok(login(t[i].body, strlen(t[i].body), &out) == t[i].err,
                "login %d is %s", (int) i, exam_err_info(t[i].err)->code);
     }
+}
+
+
+/*
+ * Unescaped strings of some kilobytes and copies of them share the arena:
+ * buffers grow where they are, or move, and nothing is written over.
+ */
+
+static void
+test_login_long(void)
+{
+    char               *body, *p;
+    exam_login_body_t   out;
+
+    body = malloc(EXAM_BODY_JSON_MAX);
+
+    p = body + sprintf(body, "{\"exam\":\"\\u0061\",\"student\":\"ssss\\u0073");
+    memset(p, 's', 3000);
+    p += 3000;
+    p += sprintf(p, "\",\"code\":\"cccc\\u0063");
+    memset(p, 'c', 6000);
+    p += 6000;
+    p += sprintf(p, "\"}");
+
+    tap_ok(login(body, (size_t) (p - body), &out) == EXAM_OK
+           && all_of(out.exam, 'a', 1) && all_of(out.student, 's', 3005)
+           && all_of(out.code, 'c', 6005), "a buffer that moves");
+
+    p = body + sprintf(body, "{\"student\":\"\\u0073");
+    memset(p, 's', 3000);
+    p += 3000;
+    p += sprintf(p, "\",\"exam\":\"a\",\"code\":\"\\u0063");
+    memset(p, 'c', 3500);
+    p += 3500;
+    p += sprintf(p, "\"}");
+
+    tap_ok(login(body, (size_t) (p - body), &out) == EXAM_OK
+           && all_of(out.exam, 'a', 1) && all_of(out.student, 's', 3001)
+           && all_of(out.code, 'c', 3501), "a buffer that grows");
+
+    free(body);
+}
+
+
+static bool
+all_of(exam_str_t s, char c, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < s.len && s.data[i] == (uint8_t) c; i++) { /* void */ }
+
+    return i == len && s.len == len;
 }
 
 

@@ -231,6 +231,10 @@ test_edges(void)
     is(&s, "[[0,4294967295]]", "one range");
     tap_ok(exam_ranges_missing(&out, 0, UINT32_MAX, sets, 1) && out.n == 0,
            "nothing is missing, and it ends");
+
+    set(&s, m, "5-9 20-20");
+    tap_ok(exam_ranges_add(&s, 3, UINT32_MAX), "up to the last number");
+    is(&s, "[[3,4294967295]]", "one range again");
 }
 
 

@@ -1,8 +1,8 @@
 
 /*
- * exam_token: forged, expired, truncated and re-spelled tokens.  Tokens of
- * foreign forms are made here by OpenSSL's HMAC, so that a mistake in the pad
- * states cannot hide.
+ * exam_token: forged, expired, truncated and re-spelled tokens; keyring.c has
+ * the key file.  Tokens of foreign forms are made here by OpenSSL's HMAC, so
+ * that a mistake in the pad states cannot hide.
  */
 
 
@@ -15,15 +15,16 @@
 
 
 #define NOW     1763650000
-#define KEY_C1  "000102030405060708090a0b0c0d0e0f" \
+#define KEY_C1  "000102030405060708090a0b0c0d0e0f"                            \
                 "101112131415161718191a1b1c1d1e1f"
-#define KEY_C2  "ff0102030405060708090a0b0c0d0e0f" \
+#define KEY_C2  "ff0102030405060708090a0b0c0d0e0f"                            \
                 "101112131415161718191a1b1c1d1e1f"
-#define KEY_S1  "aa0102030405060708090a0b0c0d0e0f" \
+#define KEY_S1  "aa0102030405060708090a0b0c0d0e0f"                            \
                 "101112131415161718191a1b1c1d1e1f"
 #define HEADER  "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"c1\"}"
+#define HEADER_B64 "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6ImMxIn0."
 #define SID     "5ea034d70102030405060708090a0bff"
-#define PAYLOAD "{\"sid\":\"" SID "\",\"gen\":7,\"iat\":1763650000,"    \
+#define PAYLOAD "{\"sid\":\"" SID "\",\"gen\":7,\"iat\":1763650000,"          \
                 "\"exp\":1763650001,\"exam\":\"30\",\"sub\":\"S001\"}"
 
 
@@ -36,17 +37,18 @@ typedef struct {
 static void ring_of(exam_keyring_t *ring, const char *file);
 static void key_of(const char *hex, uint8_t key[32]);
 static void base64url(token_t *t, const void *data, size_t len);
+static void sign(token_t *t, const char *key, size_t len);
 static token_t make(const char *key, const char *header, const char *payload);
 static exam_err_e verify(const exam_keyring_t *ring, const token_t *t,
     int64_t now);
 static bool peek(const exam_keyring_t *ring, const uint8_t *p, size_t len,
     uint8_t sid[EXAM_SID_LEN]);
-static void test_keys(void);
 static void test_issue(void);
 static void test_expiry(void);
 static void test_headers(void);
 static void test_payloads(void);
 static void test_spelling(void);
+static void test_ids(void);
 static void test_theft(void);
 static void test_classes(void);
 static void test_rotation(void);
@@ -65,12 +67,12 @@ main(void)
 {
     ring_of(&ring, "c1 candidate " KEY_C1 "\ns1 staff " KEY_S1 "\n");
 
-    test_keys();
     test_issue();
     test_expiry();
     test_headers();
     test_payloads();
     test_spelling();
+    test_ids();
     test_theft();
     test_classes();
     test_rotation();
@@ -126,23 +128,32 @@ base64url(token_t *t, const void *data, size_t len)
 static token_t
 make(const char *key, const char *header, const char *payload)
 {
-    token_t   t;
-    uint8_t   secret[32], mac[32];
-    unsigned  n;
-
-    key_of(key, secret);
+    token_t  t;
 
     t.len = 0;
     base64url(&t, header, strlen(header));
     t.data[t.len++] = '.';
     base64url(&t, payload, strlen(payload));
-
-    HMAC(EVP_sha256(), secret, 32, t.data, t.len, mac, &n);
-
-    t.data[t.len++] = '.';
-    base64url(&t, mac, 32);
+    sign(&t, key, t.len);
 
     return t;
+}
+
+
+/* a right MAC behind the first `len` bytes */
+
+static void
+sign(token_t *t, const char *key, size_t len)
+{
+    uint8_t   secret[32], mac[32];
+    unsigned  n;
+
+    key_of(key, secret);
+    HMAC(EVP_sha256(), secret, 32, t->data, len, mac, &n);
+
+    t->len = len;
+    t->data[t->len++] = '.';
+    base64url(t, mac, 32);
 }
 
 
@@ -175,72 +186,6 @@ peek(const exam_keyring_t *r, const uint8_t *p, size_t len,
     free(copy);
 
     return found;
-}
-
-
-static void
-test_keys(void)
-{
-    void            *p;
-    size_t           i, len;
-    unsigned         line;
-    exam_err_e       err;
-    const char      *what;
-    exam_keyring_t   r;
-
-    static const struct {
-        const char  *file;
-        unsigned     line;          /* 0: good */
-    } t[] = {
-        { "c1 candidate " KEY_C1, 0 },
-        { "# c\n\n \t\n  c1\tcandidate  " KEY_C1 " \n\t# d\n", 0 },
-        { "c1 candidate " KEY_C1 "\nc2 candidate " KEY_C2 "\n"
-          "s1 staff " KEY_C1 "\ns2 staff " KEY_C2 "\n", 0 },
-        { "0123456789abcd_- candidate " KEY_C1, 0 },
-        { "", 1 },
-        { "# nothing\n", 2 },
-        { "s1 staff " KEY_S1 "\n", 2 },
-        { "c1 candidate\n", 1 },
-        { "c1 candidate " KEY_C1 " x\n", 1 },
-        { "c1 candidate " KEY_C1 " # c\n", 1 },
-        { "\nc1 root " KEY_C1 "\n", 2 },
-        { "c1 Candidate " KEY_C1 "\n", 1 },
-        { "c1 candidate " KEY_C1 "00\n", 1 },
-        { "c1 candidate 00\n", 1 },
-        { "c1 candidate " KEY_C1 "\r\n", 1 },
-        { "0123456789abcd_-x candidate " KEY_C1, 1 },
-        { "c\"1 candidate " KEY_C1, 1 },
-        { "c.1 candidate " KEY_C1, 1 },
-        { "c1 candidate " KEY_C1 "\nc1 candidate " KEY_C2 "\n", 2 },
-        { "c1 candidate " KEY_C1 "\nc1 staff " KEY_C2 "\n", 2 },
-        { "c1 candidate " KEY_C1 "\nc2 candidate " KEY_C2 "\n#\n"
-          "c3 candidate " KEY_C1 "\n", 4 }
-    };
-
-    for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-        len = strlen(t[i].file);
-        p = tap_exact(t[i].file, len);
-        line = 0;
-        what = NULL;
-        err = exam_keyring_parse(&r, exam_str_make(p, len), &line, &what);
-        free(p);
-
-        if (t[i].line == 0) {
-            tap_ok(err == EXAM_OK, "key file %d is good: %s", (int) i,
-                   what == NULL ? "" : what);
-            continue;
-        }
-
-        tap_ok(err == EXAM_ERR_BAD_VALUE && line == t[i].line && what != NULL,
-               "key file %d is refused in line %u: %s", (int) i, line,
-               what == NULL ? "" : what);
-    }
-
-    len = strlen("c1 candidate " KEY_C1) + 1;
-    p = tap_exact("c1 candidate " KEY_C1, len);
-    err = exam_keyring_parse(&r, exam_str_make(p, len), &line, &what);
-    tap_is(err, EXAM_ERR_BAD_VALUE, "a NUL is no blank");
-    free(p);
 }
 
 
@@ -343,9 +288,6 @@ test_headers(void)
         "{\"typ\":\"JWT\",\"alg\":\"HS256\",\"kid\":\"c1\"}",
         ""
     };
-
-    t = make(KEY_C1, HEADER, PAYLOAD);
-    tap_is(verify(&ring, &t, NOW), EXAM_OK, "our header");
 
     for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         t = make(KEY_C1, bad[i], PAYLOAD);
@@ -453,16 +395,17 @@ test_payloads(void)
 static void
 test_spelling(void)
 {
-    char      *p;
-    size_t     len, dot;
+    int        gen;
+    char      *p, m[256];
     bool       all;
-    unsigned   n;
+    size_t     dot, rest;
     token_t    t, u;
-    uint8_t    key[32], mac[32];
+    unsigned   n, seen;
 
     static const char  alphabet[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
+    seen = 0;
     t = make(KEY_C1, HEADER, PAYLOAD);
 
     /* the last character of the MAC holds four bits: 3 other spellings */
@@ -486,36 +429,86 @@ test_spelling(void)
     u.data[u.len++] = '.';
     tap_is(verify(&ring, &u, NOW), EXAM_ERR_TOKEN_INVALID, "a fourth part");
 
-    /* a payload with bits behind it, signed as it stands */
+    /* payloads with bits behind them, signed as they stand */
 
-    key_of(KEY_C1, key);
+    for (gen = 7; gen < 1000; gen = gen * 10 + 7) {
+        snprintf(m, sizeof(m), "{\"sid\":\"" SID "\",\"gen\":%d,"
+                 "\"iat\":1763650000,\"exp\":1763650001,\"exam\":\"30\","
+                 "\"sub\":\"S001\"}", gen);
+        t = make(KEY_C1, HEADER, m);
+        dot = t.len - 44;
+        rest = (dot - strlen(HEADER_B64)) % 4;
+        seen |= 1u << rest;
 
-    t = make(KEY_C1, HEADER, "{\"sid\":\"" SID "\",\"gen\":77,"
-             "\"iat\":1763650000,\"exp\":1763650001,\"exam\":\"30\","
-             "\"sub\":\"S001\"}");
-    dot = t.len - 44;
-    p = strchr(alphabet, t.data[dot - 1]);
-    len = (dot - strlen("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6ImMxIn0.")
-          ) % 4;
-    tap_ok(p != NULL && len != 0 && verify(&ring, &t, NOW) == EXAM_OK,
-           "a payload whose last character holds less than six bits");
+        tap_ok(verify(&ring, &t, NOW) == EXAM_OK,
+               "a payload of whole quads and %d characters", (int) rest);
 
-    t.data[dot - 1] = (uint8_t) p[1];
-    HMAC(EVP_sha256(), key, 32, t.data, dot, mac, &n);
-    t.len = dot + 1;
-    base64url(&t, mac, 32);
-    tap_is(verify(&ring, &t, NOW), EXAM_ERR_TOKEN_INVALID,
-           "bits behind it are refused, though signed");
+        if (rest == 0) {
+            t.data[dot++] = 'A';
+
+        } else {
+            p = strchr(alphabet, t.data[dot - 1]);
+            t.data[dot - 1] = (uint8_t) p[1];
+        }
+
+        sign(&t, KEY_C1, dot);
+        tap_ok(verify(&ring, &t, NOW) == EXAM_ERR_TOKEN_INVALID,
+               "%s, though signed", rest == 0 ? "one character too many"
+                                              : "bits behind it");
+    }
+
+    tap_is(seen, 1 << 0 | 1 << 2 | 1 << 3, "each way a payload can end");
 
     /* the standard alphabet in place of the URL one, signed as it stands */
 
     t = make(KEY_C1, HEADER, PAYLOAD);
     dot = t.len - 44;
     t.data[dot - 6] = '+';
-    HMAC(EVP_sha256(), key, 32, t.data, dot, mac, &n);
-    t.len = dot + 1;
-    base64url(&t, mac, 32);
+    sign(&t, KEY_C1, dot);
     tap_is(verify(&ring, &t, NOW), EXAM_ERR_TOKEN_INVALID, "a plus sign");
+}
+
+
+/* ids of a wrong form under a session id that fits them, signed */
+
+static void
+test_ids(void)
+{
+    char      m[512];
+    size_t    i;
+    token_t   t;
+    uint32_t  hash;
+
+    static const struct {
+        const char  *exam;
+        const char  *student;
+        exam_err_e   err;
+    } ids[] = {
+        { "30", "S001", EXAM_OK },
+        { "../30", "S001", EXAM_ERR_TOKEN_INVALID },
+        { "30", "../S001", EXAM_ERR_TOKEN_INVALID },
+        { "30", "S0..1", EXAM_ERR_TOKEN_INVALID },
+        { "30", "S001%2f", EXAM_ERR_TOKEN_INVALID },
+        { "", "S001", EXAM_ERR_TOKEN_INVALID },
+        { "30", "", EXAM_ERR_TOKEN_INVALID },
+        { "123456789012345678901234567890123", "S001",
+          EXAM_ERR_TOKEN_INVALID },
+        { "30", "1234567890123456789012345678901234567890"
+                "1234567890123456789012345", EXAM_ERR_TOKEN_INVALID }
+    };
+
+    for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        hash = exam_id_hash(exam_str_make(ids[i].exam, strlen(ids[i].exam)),
+                            exam_str_make(ids[i].student,
+                                          strlen(ids[i].student)));
+        snprintf(m, sizeof(m), "{\"sid\":\"%08x0102030405060708090a0bff\","
+                 "\"gen\":7,\"iat\":1763650000,\"exp\":1763650001,"
+                 "\"exam\":\"%s\",\"sub\":\"%s\"}", hash, ids[i].exam,
+                 ids[i].student);
+        t = make(KEY_C1, HEADER, m);
+        tap_ok(verify(&ring, &t, NOW) == ids[i].err, "exam '%s', student '%s'",
+               ids[i].exam, ids[i].student);
+    }
 }
 
 
@@ -655,12 +648,27 @@ test_lengths(void)
 
     p = malloc(EXAM_TOKEN_MAX + 1);
     memset(p, '{', EXAM_TOKEN_MAX);
+    p[EXAM_TOKEN_MAX] = '\0';
     p[(EXAM_TOKEN_MAX - 44 - 52 - 1) / 4 * 3] = '\0';
     u = make(KEY_C1, HEADER, (char *) p);
     tap_ok(u.len <= EXAM_TOKEN_MAX && u.len > EXAM_TOKEN_MAX - 8
            && verify(&ring, &u, NOW) == EXAM_ERR_TOKEN_INVALID,
            "the longest payload, %d characters", (int) u.len);
+
+    p[(EXAM_TOKEN_MAX - 44 - 52 - 1) / 4 * 3] = '{';
+    u = make(KEY_C1, HEADER, (char *) p);
+    tap_ok(u.len > EXAM_TOKEN_MAX
+           && verify(&ring, &u, NOW) == EXAM_ERR_TOKEN_INVALID,
+           "a longer one, %d characters", (int) u.len);
     free(p);
+
+    u = t;
+    sign(&u, KEY_C1, strlen(HEADER_B64) - 1);
+    tap_is(verify(&ring, &u, NOW), EXAM_ERR_TOKEN_INVALID,
+           "two parts, signed");
+    sign(&u, KEY_C1, strlen(HEADER_B64));
+    tap_is(verify(&ring, &u, NOW), EXAM_ERR_TOKEN_INVALID,
+           "an empty payload, signed");
 }
 
 
@@ -673,7 +681,7 @@ test_peek(void)
     uint8_t  sid[EXAM_SID_LEN], want[EXAM_SID_LEN];
 
     t = make(KEY_C1, HEADER, PAYLOAD);
-    head = strlen("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6ImMxIn0.");
+    head = strlen(HEADER_B64);
     need = head + 56;
 
     (void) exam_sid_parse(exam_str(SID), want);
@@ -709,7 +717,7 @@ test_peek_bytes(void)
     uint8_t  sid[EXAM_SID_LEN], want[EXAM_SID_LEN];
 
     t = make(KEY_C1, HEADER, PAYLOAD);
-    head = strlen("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6ImMxIn0.");
+    head = strlen(HEADER_B64);
     need = head + 56;
     all = true;
 
