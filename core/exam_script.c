@@ -331,9 +331,9 @@ static const char  exam_script_flush[] =
     "  for k = (i - 1) * per + 1, i * per do\n"
     "    out[o + 1], out[o + 2], o = stored[k] or '-', ',', o + 2\n"
     "  end\n"
-    "  out[o] = nil\n"
     "  o = o - 1\n"
     "end\n"
+    "out[o + 1] = '\\n'\n"
 
     /* a state is newer when no other node has seen the student since */
 
@@ -353,7 +353,6 @@ static const char  exam_script_flush[] =
     "  end\n"
     "  if #set > 0 then redis.call('HSET', STATE, unpack(set)) end\n"
     "end\n"
-    "out[o + 1] = '\\n'\n"
     "return table.concat(out)\n";
 
 

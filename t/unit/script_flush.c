@@ -416,7 +416,7 @@ test_answer(void)
     redis_do("HSET exam:{30}:flags"
              " S1 {\"suspended\":true,\"locked\":false,\"paused\":true,"
              "\"extra_s\":600,\"finish\":false}"
-             " S2 {\"finish\":true,\"extra_s\":null}"
+             " S2 {\"finish\":true,\"suspended\":null,\"extra_s\":null}"
              " S3 [");
     redis_do("HSET exam:{30}:stored S1:" SID1 ":screen 12"
              " S1:" SID1 ":camera -1 S2:" SID2 ":camera 999999");

@@ -424,9 +424,14 @@ test_odd_values(void)
     is(redis_member(0), "ok", "malformed session and flags are no obstacle");
     has("\"sid\":\"" SID1 "\"", "the session is replaced");
 
-    session("S2", "{\"sid\":7,\"gen\":\"x\"}");
+    session("S2", "{\"sid\":7,\"gen\":5}");
     login("S2", CODE, SID2, "0", "deny");
-    is(redis_member(0), "ok", "nor is one of wrong types");
+    is(redis_member(0), "ok", "nor is a wrong type of sid");
+    is(redis_member(13), "", "which replaces nobody");
+
+    session("S2", "{\"sid\":\"" SID1 "\",\"gen\":\"x\"}");
+    login("S2", CODE, SID2, "0", "deny");
+    is(redis_member(0), "ok", "nor a wrong type of gen");
 
     redis_do("HSET exam:{30}:roster S1 {");
     tap_ok(login("S1", CODE, SID1, "0", "takeover")[0] == '!',
