@@ -17,8 +17,10 @@
 #include <string.h>
 
 
-static int  tap_tests;
-static int  tap_failed;
+/* weak: one count for all files of a program */
+
+__attribute__((weak)) int  tap_tests;
+__attribute__((weak)) int  tap_failed;
 
 
 static inline bool tap_ok(bool ok, const char *fmt, ...)
