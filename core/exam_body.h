@@ -78,6 +78,9 @@ EXAM_MUST_CHECK exam_err_e exam_login_parse(exam_str_t body,
     exam_arena_t *arena, exam_login_body_t *out);
 
 /*
+ * In all bodies a null is as if the member were not there, a member that
+ * nobody knows is ignored, and one that stands twice counts as it stands last.
+ *
  * `seq` is required, 0..2^53-1.  A value out of range is BAD_VALUE, a member of
  * a wrong type BAD_TYPE, more than 500 missed BAD_VALUE.
  */

@@ -101,7 +101,10 @@ typedef struct {
 
 const exam_err_info_t *exam_err_info(exam_err_e err);
 
-/* a `code` as scripts return it; EXAM_ERR_INTERNAL when there is none such */
+/*
+ * The `code` of an error as scripts return it; EXAM_ERR_INTERNAL when there is
+ * none such ("ok" is none).
+ */
 
 exam_err_e exam_err_by_code(const char *code, size_t len);
 

@@ -68,7 +68,10 @@ void exam_manifest_format(exam_buf_t *b, const exam_manifest_t *m);
 EXAM_MUST_CHECK exam_err_e exam_manifest_parse(exam_str_t file,
     exam_arena_t *arena, exam_manifest_t *m);
 
-/* relative to the spool, NUL-terminated; false for an id of a wrong form */
+/*
+ * Relative to the spool, NUL-terminated; false for an id of a wrong form.  The
+ * two hex digits are the first ones behind the id's dash.
+ */
 
 bool exam_spool_name(char out[EXAM_SPOOL_NAME_MAX], exam_spool_e what,
     exam_str_t id);
@@ -85,8 +88,8 @@ const char *exam_type_extension(exam_str_t content_type);
 bool exam_type_recording(exam_str_t content_type);
 
 /*
- * `<exam>/<student>/<sid>-<kind>-<n>-<id>.<ext>` below the store, without or
- * with ".json" for the side-car.
+ * `<exam>/<student>/<sid>-<kind>-<n>-<id>.<ext>` below the store; the side-car
+ * has ".json" behind that.
  */
 
 void exam_store_name(exam_buf_t *b, const exam_manifest_t *m, bool sidecar);
