@@ -84,7 +84,10 @@ test_limits(void)
 static void
 test_numbers(void)
 {
-    char        m[64];
+    int         i;
+    char        m[64], want[64];
+    bool        all;
+    uint64_t    n;
     exam_buf_t  b;
 
     exam_buf_init(&b, m, sizeof(m));
@@ -103,6 +106,23 @@ test_numbers(void)
     exam_buf_char(&b, ' ');
     exam_buf_uint(&b, 10);
     tap_text(m, exam_buf_len(&b), "18446744073709551615 0 10", "uint");
+
+    /* all of three digits, then 20,000 of all lengths, as printf writes them */
+
+    all = true;
+
+    for (i = 0; i < 21000; i++) {
+        n = (uint64_t) tap_random() << 32 | tap_random();
+        n = i < 1000 ? (uint64_t) i : n >> tap_random() % 64;
+
+        snprintf(want, sizeof(want), "%" PRIu64, n);
+        exam_buf_init(&b, m, sizeof(m));
+        exam_buf_uint(&b, n);
+        all = all && exam_buf_len(&b) == strlen(want)
+              && memcmp(m, want, strlen(want)) == 0;
+    }
+
+    tap_ok(all, "21,000 numbers");
 }
 
 
