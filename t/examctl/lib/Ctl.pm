@@ -164,9 +164,9 @@ sub fails {
 
 sub sql { return $mysql->sql(@_) }
 
-# the first column of the first row
+# the first column of the first row, undef without rows
 
-sub value { return ($mysql->sql(@_))[0][0] }
+sub value { return (($mysql->sql(@_))[0] // [])->[0] }
 
 
 sub redis {
