@@ -65,7 +65,7 @@ $ENV{PORT} = $port;
 my ($rc, $out, $err) = build('up');
 delete $ENV{PORT};
 
-is $rc, 0, 'up' or BAIL_OUT("up failed: $out$err");
+is $rc, 0, 'up' or die "up failed: $out$err";
 like $out, qr/logged in: .*Demo exam/, 'the candidate logs in';
 like $out, qr/heartbeat 1: stored/, 'the candidate beats';
 like $out, qr{screen/1: stored}, 'the candidate waits until all is stored';
