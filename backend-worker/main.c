@@ -56,7 +56,7 @@ main(int argc, char **argv)
     static worker_t  worker;        /* a batch of buffers: not for the stack */
 
     if (argc == 3 && strcmp(argv[1], WORKER_PROBE_OPTION) == 0) {
-        return worker_probe_child((pid_t) strtol(argv[2], NULL, 10));
+        _exit(worker_probe_child((pid_t) strtol(argv[2], NULL, 10)));
     }
 
     rc = worker_options(argc, argv, &options);

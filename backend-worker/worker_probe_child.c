@@ -31,6 +31,18 @@
 #include <unistd.h>
 
 
+/* gcc says it by a macro, clang by a feature */
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WORKER_SANITIZED       1
+#endif
+#endif
+
+#if defined(__SANITIZE_ADDRESS__) && !defined(WORKER_SANITIZED)
+#define WORKER_SANITIZED       1
+#endif
+
 #define WORKER_NOBODY          65534
 #define WORKER_IO_BUFFER       65536
 #define WORKER_WALK_PACKETS    2000000
@@ -157,7 +169,7 @@ worker_probe_limits(pid_t parent)
 
     /* a sanitizer reserves terabytes of addresses */
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(EXAM_SANITIZE)
+#if !defined(WORKER_SANITIZED)
     rl.rlim_cur = rl.rlim_max = WORKER_PROBE_MEMORY;
 
     if (setrlimit(RLIMIT_AS, &rl) == -1) {
