@@ -18,6 +18,10 @@
 #include <unistd.h>
 
 
+#define EXAM_FILE_STEP  65536
+
+
+static int exam_file_rest(int fd, size_t max, char **data, size_t *len);
 static int exam_file_create(const char *path, mode_t mode, const void *data,
     size_t len);
 static int exam_file_folder(const char *path, char out[PATH_MAX]);
@@ -26,14 +30,10 @@ static int exam_file_folder(const char *path, char out[PATH_MAX]);
 int
 exam_file_read(const char *path, size_t max, char **data, size_t *len)
 {
-    int          fd, err;
-    char        *buf;
-    size_t       got;
-    ssize_t      n;
+    int          fd, rc, err;
     struct stat  st;
 
     *data = NULL;
-    buf = NULL;
 
     fd = open(path, O_RDONLY | O_CLOEXEC);
 
@@ -41,72 +41,79 @@ exam_file_read(const char *path, size_t max, char **data, size_t *len)
         return -1;
     }
 
-    if (fstat(fd, &st) != 0) {
-        goto failed;
-    }
+    rc = fstat(fd, &st);
 
-    if (S_ISDIR(st.st_mode)) {
+    if (rc == 0 && S_ISDIR(st.st_mode)) {
         errno = EISDIR;
-        goto failed;
+        rc = -1;
     }
 
-    /* the size is no promise: a pipe has none, a file may grow meanwhile */
+    if (rc == 0) {
+        rc = exam_file_rest(fd, max, data, len);
+    }
+
+    err = errno;
+
+    if (rc != 0) {
+        free(*data);
+        *data = NULL;
+    }
+
+    (void) close(fd);
+    errno = err;
+
+    return rc;
+}
+
+
+/* the size is no promise: a pipe has none, a file may grow meanwhile */
+
+static int
+exam_file_rest(int fd, size_t max, char **data, size_t *len)
+{
+    char     *more;
+    size_t    got, size;
+    ssize_t   n;
 
     got = 0;
+    size = 0;
 
     for ( ;; ) {
-        if (got % 65536 == 0) {
-            data[0] = realloc(buf, got + 65536 + 1);
+        if (got == size) {
+            size += EXAM_FILE_STEP;
+            more = realloc(*data, size + 1);
 
-            if (*data == NULL) {
-                goto failed;
+            if (more == NULL) {
+                return -1;
             }
 
-            buf = *data;
+            *data = more;
         }
 
-        n = read(fd, buf + got, 65536 - got % 65536);
+        n = read(fd, *data + got, size - got);
 
-        if (n == 0) {
-            break;
+        if (n < 0 && errno == EINTR) {
+            continue;
         }
 
         if (n < 0) {
-            if (errno == EINTR) {
-                continue;
-            }
-
-            goto failed;
+            return -1;
         }
 
         got += (size_t) n;
 
         if (got > max) {
             errno = EFBIG;
-            goto failed;
+            return -1;
+        }
+
+        if (n == 0) {
+            (*data)[got] = '\0';
+            *len = got;
+
+            return 0;
         }
     }
-
-    buf[got] = '\0';
-
-    (void) close(fd);
-
-    *data = buf;
-    *len = got;
-
-    return 0;
-
-failed:
-
-    err = errno;
-
-    free(buf);
-    *data = NULL;
-    (void) close(fd);
-
-    errno = err;
-
-    return -1;
 }
 
 
@@ -241,8 +248,9 @@ exam_dir_sync(const char *path)
 int
 exam_dir_make(const char *path, mode_t mode)
 {
-    char    dir[PATH_MAX], *p;
-    size_t  len;
+    char         dir[PATH_MAX], *p;
+    size_t       len;
+    struct stat  st;
 
     len = strlen(path);
 
@@ -271,7 +279,16 @@ exam_dir_make(const char *path, mode_t mode)
         *p = '/';
     }
 
-    if (mkdir(dir, mode) != 0 && errno != EEXIST) {
+    if (mkdir(dir, mode) == 0) {
+        return 0;
+    }
+
+    if (errno != EEXIST || stat(dir, &st) != 0) {
+        return -1;
+    }
+
+    if (!S_ISDIR(st.st_mode)) {
+        errno = ENOTDIR;
         return -1;
     }
 

@@ -212,7 +212,7 @@ exam_log_repeated(void)
         return;
     }
 
-    (void) snprintf(text, sizeof(text), "the last message %u times more",
+    (void) snprintf(text, sizeof(text), "last message repeated: %u",
                     exam_log_state.repeated);
 
     exam_log_write(exam_log_state.last, exam_log_state.component, text);

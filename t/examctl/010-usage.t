@@ -42,7 +42,8 @@ my $at = { config => $ini };
 fails(2, qr/no such command "frobnicate"/, 'frobnicate', $at);
 fails(2, qr/no such command "exam"/, 'exam', $at);
 fails(2, qr/no such command "exam"/, 'exam', 'destroy', $at);
-fails(2, qr/bad option "--frob"/, '--frob', 'exam', 'list', { config => undef });
+fails(2, qr/bad option "--frob"/, '--frob', 'exam', 'list',
+      { config => undef });
 fails(2, qr/unknown option "--frob"/, 'exam', 'list', '--frob', $at);
 fails(2, qr/unknown option "--jsonx"/, 'exam', 'list', '--jsonx', $at);
 fails(2, qr/bad option "-x"/, 'exam', 'list', '-x', $at);

@@ -79,8 +79,8 @@ recording('closed', 's001', 'screen', 0);
 recording('old', 's001', 'screen', 0);
 
 # more students than script calls between two looks at the replies
-recording('closed', sprintf('s%03d', $_), 'screen', 0, sid => sprintf('%032x', $_))
-    for 3 .. 250;
+recording('closed', sprintf('s%03d', $_), 'screen', 0,
+          sid => sprintf('%032x', $_)) for 3 .. 250;
 
 sql('INSERT INTO recordings (upload_id, exam, student, session, kind, n, '
     . 'variant, bytes, sha256, content_type, received_at, stored_at, node, '

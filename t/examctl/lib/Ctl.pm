@@ -7,15 +7,14 @@ package Ctl;
 use strict;
 use warnings;
 
-use Encode ();
 use Exporter 'import';
 use JSON::PP ();
 use Test::More;
 
 use Exam::Process;
 
-our @EXPORT = qw(stack ini ctl ok_ctl json_ctl fails sql value redis dir spew slurp
-                 wait_for key member schema);
+our @EXPORT = qw(stack ini ctl ok_ctl json_ctl fails sql value redis dir spew
+                 slurp wait_for key member);
 
 my ($mysql, $redis, $ini, $client);
 
@@ -80,9 +79,6 @@ sub stack {
 
     ok_ctl('migrate');
 }
-
-
-sub schema { return "$Exam::Process::Root/schema" }
 
 
 # Runs examctl; returns { rc, out, err }.  Environment by env => { }, another

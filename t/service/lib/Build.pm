@@ -21,7 +21,8 @@ sub program {
     my $flavour = $ENV{EXAM_FLAVOUR} // $build;
     my $out = Exam::Process::dir() . "/$name";
 
-    my $libs = qx(pkg-config --cflags --libs hiredis yajl libcrypto mysqlclient);
+    my $libs = qx(pkg-config --cflags --libs hiredis yajl libcrypto \\
+                  mysqlclient);
     chomp $libs;
 
     my @cmd = ($ENV{EXAM_CC} // 'gcc', '-std=gnu11', '-D_GNU_SOURCE', '-g',
