@@ -59,6 +59,15 @@ class Candidate:
         answer = self.ask("POST", "/api/v1/heartbeat", {
             "seq": self.seq, "client_time": int(time.time() * 1000)})
         print(f"    heartbeat {self.seq}: stored {answer['stored']}")
+        return answer["stored"]
+
+    def wait_covered(self, last):
+        """Until heartbeats say that all is stored: then a client deletes."""
+        end = time.time() + WAIT_S
+        while self.beat() != last:
+            if time.time() > end:
+                sys.exit(f"heartbeats do not say {last} after {WAIT_S} s")
+            time.sleep(1)
 
     def upload(self, kind, n, name):
         with open(name, "rb") as file:
@@ -105,7 +114,9 @@ def main():
         candidate.upload(kind, n, name)
     for kind, n, _ in segments:
         candidate.wait_stored(kind, n)
-    candidate.beat()
+    candidate.wait_covered({
+        kind: max(int(n) for k, n, _ in segments if k == kind)
+        for kind in {kind for kind, _, _ in segments}})
 
 
 main()

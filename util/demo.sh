@@ -14,8 +14,9 @@ usage: ./build.sh demo
 
 Needs the running stack; `up` calls it.  Makes the demo exam (30, with 500
 candidates) or opens it again when it is over.  One candidate logs in, beats,
-uploads three recordings made by ffmpeg and waits until they are stored, unless
-the exam already has stored recordings.  Then prints the rows of the database.
+uploads three recordings made by ffmpeg and waits until its heartbeats say that
+they are stored, unless the exam already has stored recordings.  Then prints
+the rows of the database.
 END
 }
 
@@ -175,7 +176,7 @@ The exam runs at $URL.  Next:
   ffplay var/recordings/PATH             play one
   curl -s $URL/status
 
-Log in as another candidate (codes: var/demo/codes.csv):
+Log in as the demo candidate (all codes: var/demo/codes.csv):
 
   eval "\$(./build.sh env)"
   curl -s -d '{"exam":"$DEMO_EXAM","student":"'\$DEMO_STUDENT'","code":"'\\

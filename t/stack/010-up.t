@@ -69,6 +69,8 @@ is $rc, 0, 'up' or die "up failed: $out$err";
 like $out, qr/logged in: .*Demo exam/, 'the candidate logs in';
 like $out, qr/heartbeat 1: stored/, 'the candidate beats';
 like $out, qr{screen/1: stored}, 'the candidate waits until all is stored';
+like $out, qr/heartbeat \d+: stored \{(?=.*'screen': 1)(?=.*'camera': 0)/,
+    'the heartbeats say so';
 like $out, qr{vp8/opus .*640x360}, 'the rows are printed';
 
 my %env = env();
