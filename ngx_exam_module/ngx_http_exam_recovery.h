@@ -18,7 +18,8 @@
 #include "../core/exam_manifest.h"
 
 
-#define NGX_HTTP_EXAM_RECOVERY_BATCH  64
+#define NGX_HTTP_EXAM_RECOVERY_BATCH  16
+#define NGX_HTTP_EXAM_RECOVERY_ARENA  12288     /* of a manifest's parser */
 #define NGX_HTTP_EXAM_RECOVERY_LOCK   "recovery.lock"   /* in the spool */
 
 
@@ -26,7 +27,7 @@
 
 typedef struct {
     exam_manifest_t  manifest;
-    char             arena[EXAM_MANIFEST_MAX];
+    uint8_t          arena[NGX_HTTP_EXAM_RECOVERY_ARENA];
 } ngx_http_exam_found_t;
 
 

@@ -10,8 +10,7 @@
  */
 
 
-#include "ngx_http_exam_spool.h"
-#include "ngx_http_exam_buffers.h"
+#include "ngx_http_exam_upload.h"
 #include "ngx_http_exam_recovery.h"
 
 
@@ -199,6 +198,7 @@ ngx_http_exam_spool_init(ngx_cycle_t *cycle)
     ngx_http_exam_spool.ready = ngx_http_exam_spool_open(cycle, &mcf->spool,
                                                          "/ready");
     ngx_http_exam_spool_boot(cycle);
+    ngx_http_exam_upload_init(mcf);
 
     if (ngx_http_exam_spool.dir == -1 || ngx_http_exam_spool.ready == -1) {
         return NGX_OK;

@@ -53,6 +53,8 @@ static void ngx_http_exam_upload_finished(ngx_http_exam_upload_t *u);
 static exam_err_e ngx_http_exam_upload_error(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_ended(ngx_http_exam_upload_t *u,
     ngx_uint_t durable);
+static void ngx_http_exam_upload_gauge(ngx_http_exam_main_conf_t *mcf,
+    ngx_int_t uploads, off_t bytes);
 static void ngx_http_exam_upload_remove(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_detach(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_cleanup(void *data);
@@ -143,7 +145,7 @@ ngx_http_exam_upload_start(ngx_http_exam_upload_t *u)
 {
     u->state = NGX_HTTP_EXAM_UPLOAD_OPENING;
     u->counted = 1;
-    ngx_http_exam_count(u->mcf, active_uploads, 1);
+    ngx_http_exam_upload_gauge(u->mcf, 1, 0);
 
     if (u->writer.spool == -1 || u->writer.ready == -1) {
         ngx_http_exam_upload_fail(u, EXAM_ERR_UNAVAILABLE);
@@ -348,7 +350,7 @@ ngx_http_exam_upload_take(ngx_http_exam_upload_t *u)
             to->len += n;
             u->received += n;
 
-            ngx_http_exam_count(u->mcf, upload_bytes_in_flight, n);
+            ngx_http_exam_upload_gauge(u->mcf, 0, n);
 
             if (to->len == NGX_HTTP_EXAM_BUFFER_SIZE) {
                 ngx_http_exam_upload_push(u);
@@ -757,8 +759,7 @@ ngx_http_exam_upload_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable)
 {
     if (u->counted) {
         u->counted = 0;
-        ngx_http_exam_count(u->mcf, active_uploads, -1);
-        ngx_http_exam_count(u->mcf, upload_bytes_in_flight, -u->received);
+        ngx_http_exam_upload_gauge(u->mcf, -1, -u->received);
     }
 
     if (u->r != NULL) {
@@ -778,6 +779,34 @@ ngx_http_exam_upload_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable)
     }
 
     u->handlers.ended(u, durable);
+}
+
+
+static void
+ngx_http_exam_upload_gauge(ngx_http_exam_main_conf_t *mcf, ngx_int_t uploads,
+    off_t bytes)
+{
+    ngx_http_exam_gauges_t  *own;
+
+    own = &mcf->zone->shared->gauges[ngx_process_slot];
+
+    ngx_http_exam_count(mcf, active_uploads, uploads);
+    ngx_http_exam_count(mcf, upload_bytes_in_flight, bytes);
+
+    (void) ngx_atomic_fetch_add(&own->uploads, uploads);
+    (void) ngx_atomic_fetch_add(&own->bytes, bytes);
+}
+
+
+void
+ngx_http_exam_upload_init(ngx_http_exam_main_conf_t *mcf)
+{
+    ngx_http_exam_gauges_t  *own;
+
+    own = &mcf->zone->shared->gauges[ngx_process_slot];
+
+    ngx_http_exam_upload_gauge(mcf, -(ngx_int_t) own->uploads,
+                               -(off_t) own->bytes);
 }
 
 

@@ -94,6 +94,10 @@ struct ngx_http_exam_upload_s {
 };
 
 
+/* a process that starts takes back what a killed one in its place counted */
+
+void ngx_http_exam_upload_init(ngx_http_exam_main_conf_t *mcf);
+
 /*
  * Tied to r, which holds the first reference; data has `size` zero bytes.  NULL:
  * out of memory.

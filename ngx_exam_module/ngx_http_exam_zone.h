@@ -131,6 +131,7 @@ struct ngx_http_exam_session_s {
     uint32_t                      changes;  /* bumped by each mutation */
     uint32_t                      bumped;   /* when last moved to the head, s */
 
+    uint32_t                      mark;     /* of the kept token's key */
     int32_t                       extra_s;
     int32_t                       stored[EXAM_KINDS_MAX];
     ngx_http_exam_bucket_t        beats;
@@ -140,7 +141,6 @@ struct ngx_http_exam_session_s {
     uint8_t                       place;    /* ngx_http_exam_place_e */
     uint8_t                       ended;    /* exam_ended_e */
     uint8_t                       flags;    /* EXAM_FLAG_* */
-    uint8_t                       key;      /* of the token kept here */
     unsigned                      dirty:1;  /* in the dirty queue */
     unsigned                      flushing:1;   /* its row is on the way */
     unsigned                      has_state:1;  /* state not yet flushed */
@@ -229,10 +229,19 @@ typedef struct {
 } ngx_http_exam_shard_t;
 
 
+/* what a process has put into gauges: taken back when it was killed */
+
+typedef struct {
+    ngx_atomic_t                  uploads;
+    ngx_atomic_t                  bytes;
+} ngx_http_exam_gauges_t;
+
+
 /* shared once, in the first shard's zone */
 
 typedef struct ngx_http_exam_shared_s {
     ngx_http_exam_stats_t         stats;
+    ngx_http_exam_gauges_t        gauges[NGX_MAX_PROCESSES];    /* by slot */
     ngx_http_exam_attempt_t       attempts[NGX_HTTP_EXAM_ATTEMPTS];
     ngx_atomic_t                  rss_anon_kb[NGX_HTTP_EXAM_RSS_MAX];
 } ngx_http_exam_shared_t;
@@ -374,6 +383,12 @@ void *ngx_http_exam_object_get(ngx_http_exam_objects_t *o);
 void ngx_http_exam_object_put(ngx_http_exam_objects_t *o, void *p);
 ngx_http_exam_shard_t *ngx_http_exam_zone_shard(ngx_http_exam_zone_t *zone,
     const uint8_t sid[EXAM_SID_LEN]);
+
+/* the same by exam_sid_hash() */
+
+ngx_http_exam_shard_t *ngx_http_exam_zone_shard_of(ngx_http_exam_zone_t *zone,
+    uint32_t hash);
+
 void ngx_http_exam_shard_lock(ngx_http_exam_shard_t *shard);
 void ngx_http_exam_shard_unlock(ngx_http_exam_shard_t *shard);
 ngx_http_exam_session_t *ngx_http_exam_find_locked(
