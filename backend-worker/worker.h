@@ -351,7 +351,11 @@ EXAM_MUST_CHECK exam_err_e worker_sidecar_parse(worker_item_t *item,
 
 bool worker_db_batch(worker_t *w, worker_batch_t *b);
 
-/* connects; false: away, `wait` says whether a back-off was slept through */
+/* one transaction for all FILED items; the results are in ->outcome */
+
+EXAM_MUST_CHECK exam_db_e worker_db_rows(worker_t *w, worker_batch_t *b);
+
+/* connects; false: away */
 
 bool worker_db_up(worker_t *w);
 bool worker_db_trouble(worker_t *w, exam_db_e rc);
@@ -365,7 +369,7 @@ bool worker_row_manifest(const exam_stmt_t *s, exam_manifest_t *m);
 
 EXAM_MUST_CHECK exam_db_e worker_db_find(worker_t *w, worker_batch_t *b);
 
-/* worker_insert.c: one transaction for all FILED items, into ->outcome */
+/* worker_insert.c: within a transaction */
 
 EXAM_MUST_CHECK exam_db_e worker_insert_batch(worker_t *w, worker_batch_t *b);
 EXAM_MUST_CHECK exam_db_e worker_insert_same(worker_t *w, worker_item_t *item,

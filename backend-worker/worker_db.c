@@ -17,6 +17,7 @@
     "node, stored_at FROM recordings WHERE upload_id IN ("
 
 
+static bool worker_db_any(const worker_batch_t *b, worker_state_e state);
 static exam_db_e worker_db_try(worker_t *w, worker_batch_t *b);
 static exam_db_e worker_db_lookup(worker_t *w, worker_batch_t *b);
 static void worker_db_found(worker_item_t *item, const exam_stmt_t *s);
@@ -27,20 +28,11 @@ static void worker_db_identify(worker_t *w);
 bool
 worker_db_batch(worker_t *w, worker_batch_t *b)
 {
-    size_t     i;
     exam_db_e  rc;
 
-    for (i = 0; i < b->n; i++) {
-
-        if (b->items[i].state == WORKER_FILED
-            || b->items[i].state == WORKER_MISSING
-            || b->items[i].state == WORKER_GONE)
-        {
-            break;
-        }
-    }
-
-    if (i == b->n) {
+    if (!worker_db_any(b, WORKER_FILED) && !worker_db_any(b, WORKER_MISSING)
+        && !worker_db_any(b, WORKER_GONE))
+    {
         return true;
     }
 
@@ -74,10 +66,42 @@ worker_db_batch(worker_t *w, worker_batch_t *b)
 }
 
 
+static bool
+worker_db_any(const worker_batch_t *b, worker_state_e state)
+{
+    size_t  i;
+
+    for (i = 0; i < b->n; i++) {
+        if (b->items[i].state == state) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
 static exam_db_e
 worker_db_try(worker_t *w, worker_batch_t *b)
 {
     exam_db_e  rc;
+
+    rc = worker_db_rows(w, b);
+
+    return rc == EXAM_DB_OK ? worker_db_lookup(w, b) : rc;
+}
+
+
+/* the transaction; everything that fails in it is rolled back */
+
+exam_db_e
+worker_db_rows(worker_t *w, worker_batch_t *b)
+{
+    exam_db_e  rc;
+
+    if (!worker_db_any(b, WORKER_FILED)) {
+        return EXAM_DB_OK;
+    }
 
     rc = exam_mysql_begin(&w->mysql);
 
@@ -92,9 +116,7 @@ worker_db_try(worker_t *w, worker_batch_t *b)
         return rc;
     }
 
-    rc = exam_mysql_commit(&w->mysql);
-
-    return rc == EXAM_DB_OK ? worker_db_lookup(w, b) : rc;
+    return exam_mysql_commit(&w->mysql);
 }
 
 

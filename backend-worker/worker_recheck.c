@@ -286,19 +286,10 @@ worker_recheck_flush(worker_recheck_t *r)
     }
 
     if (rc == EXAM_DB_OK) {
-        rc = exam_mysql_begin(&w->mysql);
-    }
-
-    if (rc == EXAM_DB_OK) {
-        rc = worker_insert_batch(w, b);
-    }
-
-    if (rc == EXAM_DB_OK) {
-        rc = exam_mysql_commit(&w->mysql);
+        rc = worker_db_rows(w, b);
     }
 
     if (rc != EXAM_DB_OK) {
-        exam_mysql_rollback(&w->mysql);
         (void) worker_db_trouble(w, rc);
         r->failed = true;
         return;

@@ -275,10 +275,7 @@ bench_insert(worker_t *w, unsigned rows)
 
         start = exam_mono_ms();
 
-        if (exam_mysql_begin(&w->mysql) != EXAM_DB_OK
-            || worker_insert_batch(w, &w->batch) != EXAM_DB_OK
-            || exam_mysql_commit(&w->mysql) != EXAM_DB_OK)
-        {
+        if (worker_db_rows(w, &w->batch) != EXAM_DB_OK) {
             fprintf(stderr, "worker_bench: %s\n", w->mysql.error);
             return 1;
         }

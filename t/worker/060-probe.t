@@ -129,6 +129,10 @@ ok(settled(offer(data => $data, n => 0)), 'it probes a file');
 {
     my $pid = child();
 
+    # stopped, it cannot see the socket's end: the kernel has to do it
+    kill 'STOP', $pid;
+    wait_for { proc_state($pid) eq 'T' };
+
     stop_worker('KILL');
     ok((wait_for { proc_state($pid) =~ /^Z?$/ }), 'it dies with the worker');
 

@@ -1,0 +1,80 @@
+# The order of one upload's steps as the kernel sees them: everything is on
+# stable storage before COMMIT, the manifest goes after it, the ledger and the
+# doorbell come last.
+
+use strict;
+use warnings;
+
+use lib 't/lib', 't/worker/lib';
+
+use Test::More;
+use Spool;
+
+my $trace = Exam::dir() . '/trace';
+
+plan skip_all => 'strace cannot trace here'
+    if system("strace -o $trace true >/dev/null 2>&1") != 0;
+
+stack();
+
+my $m = offer(data => media('webm'), n => 0, student => 'O01');
+
+my ($rc) = Exam::run('strace', '-f', '-y', '-s', 96, '-o', $trace, '-e',
+    'trace=rename,renameat,renameat2,unlink,unlinkat,fsync,fdatasync,mkdirat,'
+    . 'write,sendto,sendmsg,writev', Exam::bin('exam-worker'), '--config',
+    Exam::dir() . '/exam.ini', '--once');
+
+is($rc, 0, 'one pass under strace');
+ok(row($m), 'stores the upload');
+
+my @lines = split /\n/, Exam::Process::slurp($trace);
+
+# the number of the only line that matches
+sub at {
+    my ($what, $pattern) = @_;
+
+    my @at = grep { $lines[$_] =~ $pattern } 0 .. $#lines;
+    is(scalar @at, 1, "once: $what") or diag map { "$lines[$_]\n" } @at;
+    return $at[0] // -1;
+}
+
+my $id = $m->{id};
+
+my @order = (
+    ['ready/ to work/', at('claim', qr/rename.*ready\/$id\.info.*work\/$id/)],
+    ['the file to the store',
+     at('file', qr/rename\w*\(.*ready\/$id\.rec".*O01\/.*$id\.webm"\) = 0/)],
+    ['the side-car synced',
+     at('fdatasync', qr/fdatasync\(.*$id\.webm\.json\.tmp>/)],
+    ['the side-car named',
+     at('side-car', qr/rename.*json\.tmp".*$id\.webm\.json"/)],
+    ['its folder synced', at('fsync', qr/fsync\(\d+<.*\/30\/O01>/)],
+    ['the row', at('insert', qr/(?:send|write).*\\3COMMIT"/)],
+    ['the manifest removed', at('unlink', qr/unlinkat.*work\/$id\.info/)],
+    ['the doorbell', at('ack', qr/XACK/)],
+);
+
+for (1 .. $#order) {
+    cmp_ok($order[$_ - 1][1], '<', $order[$_][1],
+           "$order[$_ - 1][0], then $order[$_][0]");
+}
+
+# the new folders too, before the row; the ledger between manifest and doorbell
+my %number = map { @$_ } @order;
+
+sub between {
+    my ($what, $pattern, $from, $to) = @_;
+
+    my @found = grep { $lines[$_] =~ $pattern } ($from ? $number{$from} : 0)
+                                                .. $number{$to};
+    ok(scalar @found, "$what before: $to");
+}
+
+between('the store is synced', qr/fsync\(\d+<[^>]*\/recordings>/, '',
+        'the row');
+between('the folder of the exam is synced',
+        qr/fsync\(\d+<[^>]*\/recordings\/30>/, '', 'the row');
+between('the ledger is settled', qr/EVALSHA.*seg:O01/,
+        'the manifest removed', 'the doorbell');
+
+done_testing();
