@@ -58,6 +58,7 @@ static ngx_int_t ngx_http_exam_flush_send(ngx_http_exam_main_conf_t *mcf,
 static void ngx_http_exam_flush_answer(void *data, redisReply *reply);
 static ngx_int_t ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_flush_call_t *call, redisReply *reply);
+static void ngx_http_exam_flush_emptied(ngx_http_exam_main_conf_t *mcf);
 static void ngx_http_exam_flush_failed(ngx_http_exam_flush_call_t *call);
 static void ngx_http_exam_flush_gone(ngx_http_exam_flush_call_t *call);
 
@@ -258,14 +259,24 @@ ngx_http_exam_flush_requeue_locked(ngx_http_exam_shard_t *shard,
         {
             s = ngx_queue_data(q, ngx_http_exam_session_t, queue);
 
+            /* a row on the way comes back by itself, unless its process died */
+
+            if (s->flushing) {
+                if (all) {
+                    continue;
+                }
+
+                s->flushing = 0;
+                s->has_state = s->stated;
+            }
+
             if (all && !s->dirty) {
                 s->dirty = 1;
                 s->changes++;
-                s->has_state = s->beaten;
+                s->has_state = s->stated;
             }
 
             if (s->dirty) {
-                s->flushing = 0;
                 ngx_http_exam_queue_locked(shard, s);
             }
         }
@@ -492,9 +503,7 @@ ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
     shard = call->shard;
 
     if (exam_str_eq(rest, exam_str("EMPTY"))) {
-        ngx_http_exam_shard_lock(shard);
-        shard->sh->emptied = 1;
-        ngx_http_exam_shard_unlock(shard);
+        ngx_http_exam_flush_emptied(mcf);
         return NGX_ERROR;
     }
 
@@ -542,16 +551,40 @@ ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
         }
     }
 
-    /* Redis had been emptied and is filled again: all sessions are told anew */
-
-    if (rc == NGX_OK && shard->sh->emptied) {
+    if (rc == NGX_OK) {
         shard->sh->emptied = 0;
-        ngx_http_exam_flush_requeue_locked(shard, 1);
     }
 
     ngx_http_exam_shard_unlock(shard);
 
     return rc;
+}
+
+
+/*
+ * Redis has lost its data: all sessions are to be told anew, those of the
+ * shards too that have nothing to tell now.  Once; they stay dirty until it has
+ * been filled again.
+ */
+
+static void
+ngx_http_exam_flush_emptied(ngx_http_exam_main_conf_t *mcf)
+{
+    ngx_uint_t              i;
+    ngx_http_exam_shard_t  *shard;
+
+    for (i = 0; i < mcf->zone->n; i++) {
+        shard = &mcf->zone->shards[i];
+
+        ngx_http_exam_shard_lock(shard);
+
+        if (!shard->sh->emptied) {
+            shard->sh->emptied = 1;
+            ngx_http_exam_flush_requeue_locked(shard, 1);
+        }
+
+        ngx_http_exam_shard_unlock(shard);
+    }
 }
 
 

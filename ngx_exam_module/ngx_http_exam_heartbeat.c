@@ -332,6 +332,7 @@ ngx_http_exam_beat_locked(ngx_http_exam_main_conf_t *mcf,
 
     if (beat->has_state) {
         s->state = beat->state;
+        s->stated = 1;
         s->has_state = 1;
     }
 

@@ -144,6 +144,7 @@ struct ngx_http_exam_session_s {
     unsigned                      dirty:1;  /* in the dirty queue */
     unsigned                      flushing:1;   /* its row is on the way */
     unsigned                      has_state:1;  /* state not yet flushed */
+    unsigned                      stated:1; /* has ever sent a state */
     unsigned                      known:1;  /* Redis has answered for it */
     unsigned                      beaten:1; /* has had a heartbeat */
 
@@ -208,10 +209,7 @@ typedef struct {
     ngx_pid_t                     flusher;  /* who holds the flush lease */
     ngx_msec_t                    flusher_until;
 
-    /*
-     * whom the data in Redis may have left: set by EMPTY, all sessions become
-     * dirty when Redis has been refilled
-     */
+    /* EMPTY has made all sessions dirty, none was answered since */
     ngx_uint_t                    emptied;
 
     struct ngx_http_exam_shared_s  *shared; /* of shard 0, else NULL */
