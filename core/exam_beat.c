@@ -58,24 +58,27 @@ static bool exam_fast_battery(exam_fast_t *f);
      && memcmp((f)->p, s, sizeof(s) - 1) == 0                                 \
      && ((f)->p += sizeof(s) - 1, true))
 
-/* a member's name behind its first quote, and the colon */
+/*
+ * A member that has not been there, with its colon and a blank.  One that was
+ * there is not looked for again: in the usual order of members each is found by
+ * the first comparison.
+ */
 
-#define exam_fast_key(f, name)  exam_fast_lit(f, name "\":")
+#define exam_fast_key(f, member, name)                                        \
+    (!((f)->seen & (member)) && exam_fast_lit(f, "\"" name "\":")             \
+     && exam_fast_once(f, member))
 
 
 static inline bool
 exam_fast_once(exam_fast_t *f, unsigned member)
 {
-    unsigned  before;
-
-    before = f->seen;
     f->seen |= member;
 
     if (*f->p == ' ') {
         f->p++;
     }
 
-    return (before & member) == 0;
+    return true;
 }
 
 
@@ -175,15 +178,12 @@ exam_fast_member(exam_fast_t *f)
 {
     uint64_t  n;
 
-    if (exam_fast_key(f, "\"seq")) {
-        return exam_fast_once(f, EXAM_BEAT_HAS_SEQ)
-               && exam_fast_uint(f, EXAM_SEQ_MAX, &f->out->seq);
+    if (exam_fast_key(f, EXAM_BEAT_HAS_SEQ, "seq")) {
+        return exam_fast_uint(f, EXAM_SEQ_MAX, &f->out->seq);
     }
 
-    if (exam_fast_key(f, "\"client_time")) {
-        if (!exam_fast_once(f, EXAM_BEAT_HAS_TIME)
-            || !exam_fast_uint(f, EXAM_SEQ_MAX, &n))
-        {
+    if (exam_fast_key(f, EXAM_BEAT_HAS_TIME, "client_time")) {
+        if (!exam_fast_uint(f, EXAM_SEQ_MAX, &n)) {
             return false;
         }
 
@@ -191,18 +191,16 @@ exam_fast_member(exam_fast_t *f)
         return true;
     }
 
-    if (exam_fast_key(f, "\"state")) {
-        return exam_fast_once(f, EXAM_BEAT_HAS_STATE) && exam_fast_state(f);
+    if (exam_fast_key(f, EXAM_BEAT_HAS_STATE, "state")) {
+        return exam_fast_state(f);
     }
 
-    if (exam_fast_key(f, "\"missed")) {
-        return exam_fast_once(f, EXAM_BEAT_HAS_MISSED)
-               && exam_fast_lit(f, "[]");
+    if (exam_fast_key(f, EXAM_BEAT_HAS_MISSED, "missed")) {
+        return exam_fast_lit(f, "[]");
     }
 
-    if (exam_fast_key(f, "\"ack")) {
-        return exam_fast_once(f, EXAM_BEAT_HAS_ACK)
-               && exam_fast_lit(f, "[]");
+    if (exam_fast_key(f, EXAM_BEAT_HAS_ACK, "ack")) {
+        return exam_fast_lit(f, "[]");
     }
 
     return false;
@@ -240,20 +238,16 @@ exam_fast_state_member(exam_fast_t *f)
 
     s = &f->out->state;
 
-    if (exam_fast_key(f, "\"recorder")) {
-        return exam_fast_once(f, EXAM_BEAT_HAS_RECORDER)
-               && exam_fast_recorder(f);
+    if (exam_fast_key(f, EXAM_BEAT_HAS_RECORDER, "recorder")) {
+        return exam_fast_recorder(f);
     }
 
-    if (exam_fast_key(f, "\"recorded")) {
-        return exam_fast_once(f, EXAM_BEAT_HAS_RECORDED)
-               && exam_fast_recorded(f);
+    if (exam_fast_key(f, EXAM_BEAT_HAS_RECORDED, "recorded")) {
+        return exam_fast_recorded(f);
     }
 
-    if (exam_fast_key(f, "\"queued_segments")) {
-        if (!exam_fast_once(f, EXAM_BEAT_HAS_SEGMENTS)
-            || !exam_fast_uint(f, INT32_MAX, &n))
-        {
+    if (exam_fast_key(f, EXAM_BEAT_HAS_SEGMENTS, "queued_segments")) {
+        if (!exam_fast_uint(f, INT32_MAX, &n)) {
             return false;
         }
 
@@ -261,10 +255,8 @@ exam_fast_state_member(exam_fast_t *f)
         return true;
     }
 
-    if (exam_fast_key(f, "\"queued_bytes")) {
-        if (!exam_fast_once(f, EXAM_BEAT_HAS_BYTES)
-            || !exam_fast_uint(f, EXAM_SEQ_MAX, &n))
-        {
+    if (exam_fast_key(f, EXAM_BEAT_HAS_BYTES, "queued_bytes")) {
+        if (!exam_fast_uint(f, EXAM_SEQ_MAX, &n)) {
             return false;
         }
 
@@ -272,10 +264,8 @@ exam_fast_state_member(exam_fast_t *f)
         return true;
     }
 
-    if (exam_fast_key(f, "\"oldest_unsent_s")) {
-        if (!exam_fast_once(f, EXAM_BEAT_HAS_OLDEST)
-            || !exam_fast_uint(f, INT32_MAX, &n))
-        {
+    if (exam_fast_key(f, EXAM_BEAT_HAS_OLDEST, "oldest_unsent_s")) {
+        if (!exam_fast_uint(f, INT32_MAX, &n)) {
             return false;
         }
 
@@ -283,13 +273,12 @@ exam_fast_state_member(exam_fast_t *f)
         return true;
     }
 
-    if (exam_fast_key(f, "\"focus")) {
-        return exam_fast_once(f, EXAM_BEAT_HAS_FOCUS) && exam_fast_focus(f);
+    if (exam_fast_key(f, EXAM_BEAT_HAS_FOCUS, "focus")) {
+        return exam_fast_focus(f);
     }
 
-    if (exam_fast_key(f, "\"battery")) {
-        return exam_fast_once(f, EXAM_BEAT_HAS_BATTERY)
-               && exam_fast_battery(f);
+    if (exam_fast_key(f, EXAM_BEAT_HAS_BATTERY, "battery")) {
+        return exam_fast_battery(f);
     }
 
     return false;

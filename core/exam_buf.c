@@ -11,65 +11,20 @@
 #include "exam_buf.h"
 
 
-static uint8_t *exam_buf_reserve(exam_buf_t *b, size_t len);
 static void exam_buf_escape(exam_buf_t *b, uint8_t c);
 static size_t exam_utf8_next(const uint8_t *p, size_t len);
 
 
 static const char  exam_hex_digits[] = "0123456789abcdef";
 
+/* 00 to 99 */
 
-void
-exam_buf_init(exam_buf_t *b, void *memory, size_t size)
-{
-    b->start = memory;
-    b->pos = b->start;
-    b->end = b->start + size;
-    b->overflow = false;
-}
-
-
-static uint8_t *
-exam_buf_reserve(exam_buf_t *b, size_t len)
-{
-    uint8_t  *p;
-
-    if (b->overflow || len > (size_t) (b->end - b->pos)) {
-        b->overflow = true;
-        return NULL;
-    }
-
-    p = b->pos;
-    b->pos += len;
-
-    return p;
-}
-
-
-void
-exam_buf_put(exam_buf_t *b, const void *data, size_t len)
-{
-    uint8_t  *p;
-
-    p = exam_buf_reserve(b, len);
-
-    if (p != NULL && len != 0) {
-        memcpy(p, data, len);
-    }
-}
-
-
-void
-exam_buf_char(exam_buf_t *b, char c)
-{
-    uint8_t  *p;
-
-    p = exam_buf_reserve(b, 1);
-
-    if (p != NULL) {
-        *p = (uint8_t) c;
-    }
-}
+static const char  exam_buf_hundred[] =
+    "0001020304050607080910111213141516171819"
+    "2021222324252627282930313233343536373839"
+    "4041424344454647484950515253545556575859"
+    "6061626364656667686970717273747576777879"
+    "8081828384858687888990919293949596979899";
 
 
 void
@@ -87,17 +42,31 @@ exam_buf_int(exam_buf_t *b, int64_t n)
 }
 
 
+/* two digits a step: a time in ms has 13 */
+
 void
 exam_buf_uint(exam_buf_t *b, uint64_t n)
 {
-    uint8_t  digits[20], *p;
+    uint8_t   digits[20], *p;
+    unsigned  two;
 
     p = digits + sizeof(digits);
 
-    do {
-        *--p = (uint8_t) ('0' + n % 10);
-        n /= 10;
-    } while (n != 0);
+    while (n >= 100) {
+        two = (unsigned) (n % 100) * 2;
+        n /= 100;
+
+        *--p = (uint8_t) exam_buf_hundred[two + 1];
+        *--p = (uint8_t) exam_buf_hundred[two];
+    }
+
+    if (n >= 10) {
+        *--p = (uint8_t) exam_buf_hundred[n * 2 + 1];
+        *--p = (uint8_t) exam_buf_hundred[n * 2];
+
+    } else {
+        *--p = (uint8_t) ('0' + n);
+    }
 
     exam_buf_put(b, p, (size_t) (digits + sizeof(digits) - p));
 }

@@ -56,9 +56,66 @@ exam_str_eq(exam_str_t a, exam_str_t b)
 }
 
 
-void exam_buf_init(exam_buf_t *b, void *memory, size_t size);
-void exam_buf_put(exam_buf_t *b, const void *data, size_t len);
-void exam_buf_char(exam_buf_t *b, char c);
+/*
+ * The writers that every reply consists of stand here, so that a literal costs
+ * a test and a few moves.
+ */
+
+static inline void
+exam_buf_init(exam_buf_t *b, void *memory, size_t size)
+{
+    b->start = memory;
+    b->pos = b->start;
+    b->end = b->start + size;
+    b->overflow = false;
+}
+
+
+/* room for len bytes, to be written by the caller; NULL: overflow */
+
+static inline uint8_t *
+exam_buf_reserve(exam_buf_t *b, size_t len)
+{
+    uint8_t  *p;
+
+    if (b->overflow || len > (size_t) (b->end - b->pos)) {
+        b->overflow = true;
+        return NULL;
+    }
+
+    p = b->pos;
+    b->pos += len;
+
+    return p;
+}
+
+
+static inline void
+exam_buf_put(exam_buf_t *b, const void *data, size_t len)
+{
+    uint8_t  *p;
+
+    p = exam_buf_reserve(b, len);
+
+    if (p != NULL && len != 0) {
+        memcpy(p, data, len);
+    }
+}
+
+
+static inline void
+exam_buf_char(exam_buf_t *b, char c)
+{
+    uint8_t  *p;
+
+    p = exam_buf_reserve(b, 1);
+
+    if (p != NULL) {
+        *p = (uint8_t) c;
+    }
+}
+
+
 void exam_buf_int(exam_buf_t *b, int64_t n);
 void exam_buf_uint(exam_buf_t *b, uint64_t n);
 

@@ -6,9 +6,9 @@
  *   payload  {"sid":"<32 hex>","gen":N,"iat":S,"exp":S,"exam":"E","sub":"S"}
  *
  * The payload is written in this order only, so that the session id stands at
- * a fixed place and can be peeked at before the MAC is computed.  A payload of
- * any other form is invalid, whoever signed it.  The MAC is computed from two
- * SHA-256 pad states kept per key and compared in constant time.
+ * a fixed place and its hash can be peeked at before the MAC is computed.  A
+ * payload of any other form is invalid, whoever signed it.  The MAC is computed
+ * from two SHA-256 pad states kept per key and compared in constant time.
  *
  * A key ring is filled once (at configuration) and only read afterwards.
  */
@@ -38,6 +38,7 @@ typedef struct {
     char              kid[EXAM_KID_MAX + 1];
     uint8_t           header[96];   /* base64url of the header and a dot */
     size_t            header_len;
+    uint32_t          mark;         /* of kid and secret, for comparing */
     exam_sha256_t     inner;        /* after key ^ ipad */
     exam_sha256_t     outer;        /* after key ^ opad */
 } exam_key_t;
@@ -88,12 +89,13 @@ EXAM_MUST_CHECK exam_err_e exam_token_verify(const exam_keyring_t *ring,
     exam_claims_t *claims);
 
 /*
- * The session id that an *unverified* token names: for finding the node that
- * holds the same token verified before, never for more.
+ * The key whose header an *unverified* token has, and the hash
+ * (exam_sid_hash()) of the session id that it names: for finding the node that
+ * holds the same token verified before, never for more.  NULL: none of ours.
  */
 
-bool exam_token_peek(const exam_keyring_t *ring, exam_key_class_e class,
-    exam_str_t token, uint8_t sid[EXAM_SID_LEN]);
+const exam_key_t *exam_token_peek(const exam_keyring_t *ring,
+    exam_key_class_e class, exam_str_t token, uint32_t *hash);
 
 
 #endif /* EXAM_TOKEN_H_INCLUDED */

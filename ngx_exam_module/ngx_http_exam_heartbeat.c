@@ -6,8 +6,9 @@
  * mutex of its shard, everything else happens outside of it.  No Redis, no
  * disk, no wait: what is to be told to Redis is marked dirty for the flush.
  *
- * A token that was verified before lies in the session's node without its
- * header, which is fixed per key: the same bytes again need no MAC.
+ * A token that was verified before lies in the session's node, its header as
+ * the mark of the key: the same bytes again need no MAC.  The mark changes with
+ * the key, so that a reload with other keys makes all tokens be verified anew.
  */
 
 
@@ -16,6 +17,7 @@
 
 #define NGX_HTTP_EXAM_BUMP_S      10
 #define NGX_HTTP_EXAM_RENEW_S     7200
+#define NGX_HTTP_EXAM_LINE        64      /* of the cache */
 #define NGX_HTTP_EXAM_BEAT_REPLY  (NGX_HTTP_EXAM_JSON_MAX + EXAM_TOKEN_MAX)
 #define NGX_HTTP_EXAM_BEAT_HEAD   512
 
@@ -23,6 +25,17 @@
 /* nginx declares it in no header */
 
 extern ngx_module_t  ngx_http_headers_filter_module;
+
+
+/* a token of ours by its form, not verified */
+
+typedef struct {
+    exam_str_t               whole;
+    exam_str_t               text;  /* behind the header */
+    uint32_t                 mark;  /* of the key */
+    uint32_t                 hash;  /* of its session id */
+    ngx_http_exam_shard_t   *shard;
+} ngx_http_exam_beat_token_t;
 
 
 /* what the reply tells, copied under the mutex */
@@ -38,14 +51,15 @@ typedef struct {
 
 static void ngx_http_exam_beat_body(ngx_http_request_t *r, exam_str_t body);
 static ngx_int_t ngx_http_exam_beat(ngx_http_request_t *r, exam_str_t body);
+static ngx_int_t ngx_http_exam_beat_peek(ngx_http_exam_main_conf_t *mcf,
+    ngx_http_exam_beat_token_t *token);
 static exam_err_e ngx_http_exam_beat_session(ngx_http_request_t *r,
-    exam_str_t token, const exam_beat_t *beat, int64_t now,
-    ngx_http_exam_beat_reply_t *reply);
-static ngx_int_t ngx_http_exam_beat_known_locked(
-    const ngx_http_exam_session_t *s, ngx_http_exam_main_conf_t *mcf,
-    exam_str_t token, int64_t now);
+    const ngx_http_exam_beat_token_t *token, const exam_beat_t *beat,
+    int64_t now, ngx_http_exam_beat_reply_t *reply);
+static ngx_http_exam_session_t *ngx_http_exam_beat_known_locked(
+    const ngx_http_exam_beat_token_t *token, int64_t now);
 static void ngx_http_exam_beat_keep_locked(ngx_http_exam_session_t *s,
-    ngx_http_exam_main_conf_t *mcf, exam_str_t token, int64_t exp);
+    const ngx_http_exam_beat_token_t *token, int64_t exp);
 static void ngx_http_exam_beat_locked(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_shard_t *shard, ngx_http_exam_session_t *s,
     const exam_beat_t *beat, int64_t now, ngx_http_exam_beat_reply_t *reply);
@@ -92,22 +106,26 @@ ngx_http_exam_beat(ngx_http_request_t *r, exam_str_t body)
     int64_t                      now;
     exam_err_e                   err;
     exam_buf_t                   b;
-    exam_str_t                   token;
     exam_beat_t                  beat;
     exam_arena_t                 arena;
     ngx_http_exam_ctx_t         *ctx;
     ngx_http_exam_main_conf_t   *mcf;
+    ngx_http_exam_beat_token_t   token;
     ngx_http_exam_beat_reply_t   reply;
 
     u_char  memory[EXAM_BODY_ARENA];
 
-    if (ngx_http_exam_bearer(r, &token) != NGX_OK) {
+    if (ngx_http_exam_bearer(r, &token.whole) != NGX_OK) {
         return ngx_http_exam_problem(r, EXAM_ERR_TOKEN_MISSING, NULL);
     }
 
     now = ngx_http_exam_now();
     mcf = ngx_http_exam_main_conf(r);
     err = EXAM_OK;
+
+    if (ngx_http_exam_beat_peek(mcf, &token) != NGX_OK) {
+        return ngx_http_exam_problem(r, EXAM_ERR_TOKEN_INVALID, NULL);
+    }
 
     if (!exam_beat_parse_fast(body, &mcf->kinds, &beat)) {
         exam_arena_init(&arena, memory, sizeof(memory));
@@ -129,7 +147,7 @@ ngx_http_exam_beat(ngx_http_request_t *r, exam_str_t body)
         return ngx_http_exam_problem(r, reply.err ? reply.err : err, NULL);
     }
 
-    err = ngx_http_exam_beat_session(r, token, &beat, now, &reply);
+    err = ngx_http_exam_beat_session(r, &token, &beat, now, &reply);
 
     if (err != EXAM_OK) {
         return ngx_http_exam_problem(r, err, NULL);
@@ -146,31 +164,61 @@ ngx_http_exam_beat(ngx_http_request_t *r, exam_str_t body)
 }
 
 
-static exam_err_e
-ngx_http_exam_beat_session(ngx_http_request_t *r, exam_str_t token,
-    const exam_beat_t *beat, int64_t now, ngx_http_exam_beat_reply_t *reply)
+/*
+ * The node is far away in a large zone: it is asked for here and is there when
+ * the body has been parsed.  What is read without the mutex is a hint only; the
+ * zone's memory stays mapped, whatever the pointer says.
+ */
+
+static ngx_int_t
+ngx_http_exam_beat_peek(ngx_http_exam_main_conf_t *mcf,
+    ngx_http_exam_beat_token_t *token)
 {
-    uint8_t                     sid[EXAM_SID_LEN];
+    u_char                    *node;
+    ngx_uint_t                 i;
+    const exam_key_t          *key;
+    ngx_http_exam_shard_sh_t  *sh;
+
+    key = exam_token_peek(mcf->keys, EXAM_KEY_CANDIDATE, token->whole,
+                          &token->hash);
+    if (key == NULL) {
+        return NGX_DECLINED;
+    }
+
+    token->mark = key->mark;
+    token->text = exam_str_make(token->whole.data + key->header_len,
+                                token->whole.len - key->header_len);
+    token->shard = ngx_http_exam_zone_shard_of(mcf->zone, token->hash);
+
+    sh = token->shard->sh;
+    node = (u_char *) sh->buckets[token->hash & sh->mask];
+
+    for (i = 0; i < NGX_HTTP_EXAM_NODE_SIZE; i += NGX_HTTP_EXAM_LINE) {
+        __builtin_prefetch(node + i);
+    }
+
+    return NGX_OK;
+}
+
+
+static exam_err_e
+ngx_http_exam_beat_session(ngx_http_request_t *r,
+    const ngx_http_exam_beat_token_t *token, const exam_beat_t *beat,
+    int64_t now, ngx_http_exam_beat_reply_t *reply)
+{
     ngx_http_exam_ctx_t        *ctx;
     ngx_http_exam_shard_t      *shard;
     ngx_http_exam_session_t    *s;
     ngx_http_exam_main_conf_t  *mcf;
 
     mcf = ngx_http_exam_main_conf(r);
-
-    if (!exam_token_peek(mcf->keys, EXAM_KEY_CANDIDATE, token, sid)) {
-        return EXAM_ERR_TOKEN_INVALID;
-    }
-
-    shard = ngx_http_exam_zone_shard(mcf->zone, sid);
+    shard = token->shard;
 
     ngx_http_exam_shard_lock(shard);
 
-    s = ngx_http_exam_find_locked(shard, sid);
+    s = ngx_http_exam_beat_known_locked(token, now);
 
-    if (s != NULL
-        && ngx_http_exam_beat_known_locked(s, mcf, token, now) == NGX_OK)
-    {
+    if (s != NULL) {
         ngx_http_exam_beat_locked(mcf, shard, s, beat, now, reply);
         ngx_http_exam_shard_unlock(shard);
         goto done;
@@ -195,7 +243,7 @@ ngx_http_exam_beat_session(ngx_http_request_t *r, exam_str_t token,
     s = ngx_http_exam_make_locked(shard, &ctx->claims);
 
     if (s != NULL) {
-        ngx_http_exam_beat_keep_locked(s, mcf, token, ctx->claims.exp);
+        ngx_http_exam_beat_keep_locked(s, token, ctx->claims.exp);
         ngx_http_exam_beat_locked(mcf, shard, s, beat, now, reply);
     }
 
@@ -230,30 +278,32 @@ done:
 }
 
 
-static ngx_int_t
-ngx_http_exam_beat_known_locked(const ngx_http_exam_session_t *s,
-    ngx_http_exam_main_conf_t *mcf, exam_str_t token, int64_t now)
+/*
+ * The session whose node holds the same token, not expired.  Two tokens that
+ * are the same bytes name the same session, so that nothing else is compared.
+ */
+
+static ngx_http_exam_session_t *
+ngx_http_exam_beat_known_locked(const ngx_http_exam_beat_token_t *token,
+    int64_t now)
 {
-    size_t  skip;
+    ngx_http_exam_session_t   *s;
+    ngx_http_exam_shard_sh_t  *sh;
 
-    if (s->token_len == 0 || s->exp <= now / 1000) {
-        return NGX_DECLINED;
+    sh = token->shard->sh;
+
+    for (s = sh->buckets[token->hash & sh->mask]; s; s = s->next) {
+
+        if (s->token_len == token->text.len && s->mark == token->mark
+            && ngx_memcmp(s->data + s->student_len, token->text.data,
+                          token->text.len)
+               == 0)
+        {
+            return s->exp > now / 1000 ? s : NULL;
+        }
     }
 
-    /* peek has compared the header with one of the keys': with this one's? */
-
-    skip = mcf->keys->keys[s->key].header_len;
-
-    if (token.len != skip + s->token_len
-        || ngx_memcmp(token.data, mcf->keys->keys[s->key].header, skip) != 0
-        || ngx_memcmp(token.data + skip, s->data + s->student_len,
-                      s->token_len)
-           != 0)
-    {
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
+    return NULL;
 }
 
 
@@ -261,11 +311,9 @@ ngx_http_exam_beat_known_locked(const ngx_http_exam_session_t *s,
 
 static void
 ngx_http_exam_beat_keep_locked(ngx_http_exam_session_t *s,
-    ngx_http_exam_main_conf_t *mcf, exam_str_t token, int64_t exp)
+    const ngx_http_exam_beat_token_t *token, int64_t exp)
 {
-    size_t             room, skip;
-    ngx_uint_t         i;
-    const exam_key_t  *key;
+    size_t  room;
 
     room = NGX_HTTP_EXAM_NODE_SIZE - offsetof(ngx_http_exam_session_t, data)
            - s->student_len;
@@ -273,23 +321,13 @@ ngx_http_exam_beat_keep_locked(ngx_http_exam_session_t *s,
     s->exp = exp;
     s->token_len = 0;
 
-    for (i = 0; i < mcf->keys->n; i++) {
-        key = &mcf->keys->keys[i];
-        skip = key->header_len;
-
-        if (key->class != EXAM_KEY_CANDIDATE || token.len <= skip
-            || token.len - skip > room
-            || ngx_memcmp(token.data, key->header, skip) != 0)
-        {
-            continue;
-        }
-
-        s->key = (uint8_t) i;
-        s->token_len = (uint16_t) (token.len - skip);
-        ngx_memcpy(s->data + s->student_len, token.data + skip, s->token_len);
-
+    if (token->text.len > room) {
         return;
     }
+
+    s->mark = token->mark;
+    s->token_len = (uint16_t) token->text.len;
+    ngx_memcpy(s->data + s->student_len, token->text.data, token->text.len);
 }
 
 

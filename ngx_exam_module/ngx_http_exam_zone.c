@@ -330,9 +330,16 @@ ngx_http_exam_shard_t *
 ngx_http_exam_zone_shard(ngx_http_exam_zone_t *zone,
     const uint8_t sid[EXAM_SID_LEN])
 {
+    return ngx_http_exam_zone_shard_of(zone, exam_sid_hash(sid));
+}
+
+
+ngx_http_exam_shard_t *
+ngx_http_exam_zone_shard_of(ngx_http_exam_zone_t *zone, uint32_t hash)
+{
     /* the low bits choose the bucket, so the shard takes the high ones */
 
-    return &zone->shards[(exam_sid_hash(sid) >> 16) % zone->n];
+    return &zone->shards[(hash >> 16) % zone->n];
 }
 
 

@@ -23,6 +23,7 @@
                 "101112131415161718191a1b1c1d1e1f"
 #define HEADER  "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"c1\"}"
 #define HEADER_B64 "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6ImMxIn0."
+#define PEEK    24      /* characters of a payload that peek looks at */
 #define SID     "5ea034d70102030405060708090a0bff"
 #define PAYLOAD "{\"sid\":\"" SID "\",\"gen\":7,\"iat\":1763650000,"          \
                 "\"exp\":1763650001,\"exam\":\"30\",\"sub\":\"S001\"}"
@@ -41,8 +42,8 @@ static void sign(token_t *t, const char *key, size_t len);
 static token_t make(const char *key, const char *header, const char *payload);
 static exam_err_e verify(const exam_keyring_t *ring, const token_t *t,
     int64_t now);
-static bool peek(const exam_keyring_t *ring, const uint8_t *p, size_t len,
-    uint8_t sid[EXAM_SID_LEN]);
+static const exam_key_t *peek(const exam_keyring_t *r, const uint8_t *p,
+    size_t len, uint32_t *hash);
 static void test_issue(void);
 static void test_expiry(void);
 static void test_headers(void);
@@ -56,6 +57,7 @@ static void test_bits(void);
 static void test_lengths(void);
 static void test_peek(void);
 static void test_peek_bytes(void);
+static void test_mark(void);
 static bool openssl_sid(const uint8_t *b64, char text[64]);
 
 
@@ -80,6 +82,7 @@ main(void)
     test_lengths();
     test_peek();
     test_peek_bytes();
+    test_mark();
 
     return tap_done();
 }
@@ -173,19 +176,18 @@ verify(const exam_keyring_t *r, const token_t *t, int64_t now)
 }
 
 
-static bool
-peek(const exam_keyring_t *r, const uint8_t *p, size_t len,
-    uint8_t sid[EXAM_SID_LEN])
+static const exam_key_t *
+peek(const exam_keyring_t *r, const uint8_t *p, size_t len, uint32_t *hash)
 {
-    bool   found;
-    void  *copy;
+    void              *copy;
+    const exam_key_t  *key;
 
     copy = tap_exact(p, len);
-    found = exam_token_peek(r, EXAM_KEY_CANDIDATE, exam_str_make(copy, len),
-                            sid);
+    key = exam_token_peek(r, EXAM_KEY_CANDIDATE, exam_str_make(copy, len),
+                          hash);
     free(copy);
 
-    return found;
+    return key;
 }
 
 
@@ -675,33 +677,53 @@ test_lengths(void)
 static void
 test_peek(void)
 {
-    bool     all;
-    size_t   i, head, need;
-    token_t  t;
-    uint8_t  sid[EXAM_SID_LEN], want[EXAM_SID_LEN];
+    bool      all;
+    size_t    i, head, need;
+    token_t   t;
+    uint32_t  hash;
 
     t = make(KEY_C1, HEADER, PAYLOAD);
     head = strlen(HEADER_B64);
-    need = head + 56;
+    need = head + PEEK;
 
-    (void) exam_sid_parse(exam_str(SID), want);
-    memset(sid, 0, sizeof(sid));
-
-    tap_ok(peek(&ring, t.data, t.len, sid) && memcmp(sid, want, 16) == 0,
-           "the session id without the MAC");
-    tap_ok(peek(&ring, t.data, need, sid), "it needs no more than that");
+    tap_ok(peek(&ring, t.data, t.len, &hash) == &ring.keys[0]
+           && hash == 0x5ea034d7,
+           "key and hash of the session id without the MAC");
+    tap_ok(peek(&ring, t.data, need, &hash) == &ring.keys[0],
+           "it needs no more than that");
 
     all = true;
 
     for (i = 0; i < need; i++) {
-        all = all && !peek(&ring, t.data, i, sid);
+        all = all && peek(&ring, t.data, i, &hash) == NULL;
     }
 
     tap_ok(all, "truncated before its end: nothing");
 
     t = make(KEY_S1, "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"s1\"}",
              PAYLOAD);
-    tap_ok(!peek(&ring, t.data, t.len, sid), "a token of the other class");
+    tap_ok(peek(&ring, t.data, t.len, &hash) == NULL,
+           "a token of the other class");
+}
+
+
+/* the mark stands for kid and secret, in whatever place of the ring */
+
+static void
+test_mark(void)
+{
+    uint32_t        mark;
+    exam_keyring_t  r;
+
+    mark = ring.keys[0].mark;
+
+    ring_of(&r, "c9 candidate " KEY_S1 "\nc1 candidate " KEY_C1 "\n");
+    tap_ok(r.keys[1].mark == mark, "the same key at another place");
+    tap_ok(r.keys[0].mark != mark, "another key at the same place");
+
+    ring_of(&r, "c1 candidate " KEY_S1 "\nc9 candidate " KEY_C1 "\n");
+    tap_ok(r.keys[0].mark != mark, "the same kid with another secret");
+    tap_ok(r.keys[1].mark != mark, "the same secret with another kid");
 }
 
 
@@ -710,15 +732,16 @@ test_peek(void)
 static void
 test_peek_bytes(void)
 {
-    bool     all, good;
-    char     text[64];
-    size_t   i, head, need;
-    token_t  t, u;
-    uint8_t  sid[EXAM_SID_LEN], want[EXAM_SID_LEN];
+    bool               all, good;
+    char               text[64];
+    size_t             i, head, need;
+    token_t            t, u;
+    uint32_t           hash;
+    const exam_key_t  *key;
 
     t = make(KEY_C1, HEADER, PAYLOAD);
     head = strlen(HEADER_B64);
-    need = head + 56;
+    need = head + PEEK;
     all = true;
 
     for (i = 0; i < need * 256 && all; i++) {
@@ -728,11 +751,12 @@ test_peek_bytes(void)
         good = memcmp(u.data, t.data, head) == 0
                && openssl_sid(u.data + head, text);
 
-        all = peek(&ring, u.data, need, sid) == good;
+        key = peek(&ring, u.data, need, &hash);
+        all = (key != NULL) == good;
 
         if (good) {
-            (void) exam_sid_parse(exam_str_make(text + 8, 32), want);
-            all = all && memcmp(sid, want, EXAM_SID_LEN) == 0;
+            text[16] = '\0';
+            all = all && hash == strtoul(text + 8, NULL, 16);
         }
     }
 
@@ -740,15 +764,15 @@ test_peek_bytes(void)
 }
 
 
-/* the first 56 characters of a payload, decoded by OpenSSL: of our form? */
+/* the first PEEK characters of a payload, decoded by OpenSSL: of our form? */
 
 static bool
 openssl_sid(const uint8_t *b64, char text[64])
 {
     int   i;
-    char  m[56];
+    char  m[PEEK];
 
-    for (i = 0; i < 56; i++) {
+    for (i = 0; i < PEEK; i++) {
         if (b64[i] == '+' || b64[i] == '/' || b64[i] == '=' || b64[i] <= ' '
             || b64[i] >= 0x7f)
         {
@@ -758,14 +782,14 @@ openssl_sid(const uint8_t *b64, char text[64])
         m[i] = b64[i] == '-' ? '+' : b64[i] == '_' ? '/' : (char) b64[i];
     }
 
-    if (EVP_DecodeBlock((unsigned char *) text, (unsigned char *) m, 56) != 42
-        || memcmp(text, "{\"sid\":\"", 8) != 0
-        || memcmp(text + 40, "\",", 2) != 0)
+    if (EVP_DecodeBlock((unsigned char *) text, (unsigned char *) m, PEEK)
+        != PEEK / 4 * 3
+        || memcmp(text, "{\"sid\":\"", 8) != 0)
     {
         return false;
     }
 
-    for (i = 8; i < 40; i++) {
+    for (i = 8; i < PEEK / 4 * 3; i++) {
         if (text[i] == '\0' || strchr("0123456789abcdef", text[i]) == NULL) {
             return false;
         }
