@@ -67,9 +67,15 @@ worker_lib  = $(BUILD)/libworker.a
 ctl_lib     = $(BUILD)/libctl.a
 unit_lib    = $(BUILD)/libunit.a
 
-PROGRAMS = $(if $(worker_main),$(BUILD)/bin/exam-worker) \
-           $(if $(ctl_main),$(BUILD)/bin/examctl)
+PROGRAMS = $(BUILD)/bin/exam-worker $(BUILD)/bin/examctl
 UNITS    = $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(unit_main))
+
+
+# other flags than the last time: everything is compiled anew
+FLAGS_LINE := $(CC) $(CORE_CFLAGS) $(POSIX_FLAGS) $(ALL_CFLAGS)
+$(shell mkdir -p $(BUILD); echo '$(FLAGS_LINE)' > $(BUILD)/flags.new; \
+        cmp -s $(BUILD)/flags.new $(BUILD)/flags \
+        || cp $(BUILD)/flags.new $(BUILD)/flags)
 
 
 all: $(PROGRAMS)
@@ -82,7 +88,7 @@ unit: $(UNITS)
 list-units:
 	@for i in $(UNITS); do echo $$i; done
 
-.PHONY: all core unit list-units FORCE
+.PHONY: all core unit list-units
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -130,11 +136,5 @@ $(BUILD)/t/unit/%.o: t/unit/%.c $(BUILD)/flags
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(cc_line) $(CC) $(POSIX_FLAGS) $(ALL_CFLAGS) -c -o $@ $<
-
-# other flags than the last time: everything is compiled anew
-$(BUILD)/flags: FORCE
-	@mkdir -p $(@D)
-	@echo '$(CC) $(CORE_CFLAGS) $(POSIX_FLAGS) $(ALL_CFLAGS)' > $@.new
-	@cmp -s $@.new $@ && rm -f $@.new || mv -f $@.new $@
 
 -include $(shell find $(BUILD) -name '*.d' -not -path '*/nginx/*' 2>/dev/null)

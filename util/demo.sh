@@ -150,14 +150,15 @@ demo_rows()
 {
     step "recordings of exam $DEMO_EXAM in MySQL"
 
-    mysql_client --table "$DATABASE" -e "
-        SELECT student, kind, n, bytes,
-               CONCAT(video_codec, '/', audio_codec) AS codec,
-               CONCAT(width, 'x', height) AS resolution,
-               ROUND(media_ms / 1000, 1) AS duration_s
-        FROM recordings WHERE exam = '$DEMO_EXAM'
-        ORDER BY id DESC LIMIT 6;
-        SELECT LOWER(HEX(sha256)) AS sha256, path
+    mysql_client -N --raw "$DATABASE" -e "
+        SELECT CONCAT(
+            '    ', student, ' ', kind, ' ', n, '  ',
+            COALESCE(CONCAT_WS('/', video_codec, audio_codec), '-'), '  ',
+            COALESCE(CONCAT(width, 'x', height), '-'), '  ',
+            COALESCE(ROUND(media_ms / 1000, 1), '-'), ' s  ',
+            bytes, ' bytes\n',
+            '        sha256 ', LOWER(HEX(sha256)), '\n',
+            '        $VAR/recordings/', path)
         FROM recordings WHERE exam = '$DEMO_EXAM'
         ORDER BY id DESC LIMIT 6"
 }
@@ -173,7 +174,7 @@ The exam runs at $URL.  Next:
   ./build.sh test                        all tests
   var/bin/examctl exam list              exams; see examctl --help
   var/bin/examctl recordings $DEMO_EXAM          what was stored
-  ffplay var/recordings/PATH             play one
+  ffplay PATH                            play one
   curl -s $URL/status
 
 Log in as the demo candidate (all codes: var/demo/codes.csv):

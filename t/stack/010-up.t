@@ -154,6 +154,17 @@ is Exam::slurp($env{NGINX_CONF}), $conf, 'the edit stays';
 }
 
 
+# over: up opens it again
+
+($rc) = Exam::run($env{EXAMCTL}, qw(exam close 30));
+is $rc, 0, 'the demo exam is closed';
+($rc, $out, $err) = build('up');
+is $rc, 0, 'up with a closed demo exam' or diag $err;
+like +(Exam::run($env{EXAMCTL}, qw(exam show 30 --json)))[1],
+    qr/"state" ?: ?"open"/, 'it is open again';
+unlike $out, qr/logged in/, '... and nothing is played';
+
+
 # each process killed: up starts it again, and everything is still there
 
 my %kill = (
