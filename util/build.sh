@@ -151,7 +151,7 @@ nginx_arguments()
     local opt ld=
 
     args=(
-        --prefix="$VAR" --conf-path=nginx.conf --pid-path=run/nginx.pid
+        --prefix="$MADE" --conf-path=nginx.conf --pid-path=run/nginx.pid
         --error-log-path=log/error.log --http-log-path=log/access.log
         --builddir="$BUILD/nginx" --with-cc="$CC"
         --with-threads --with-file-aio
