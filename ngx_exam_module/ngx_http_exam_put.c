@@ -1,6 +1,7 @@
 
 /*
- * PUT /api/v1/recordings/{kind}/{n}: what may be uploaded, once (DESIGN 3.1, 5).
+ * PUT /api/v1/recordings/{kind}/{n}: what may be uploaded, and once (DESIGN
+ * 3.1, 5).
  *
  *   checks -> slot -> zone, ledger -> engine -> hash compared -> reserved
  *          -> finish sequence -> 201 -> ledger and doorbell in the background

@@ -25,6 +25,8 @@ static exam_err_e ngx_http_exam_recordings_time(ngx_http_request_t *r,
     ngx_str_t *name, int64_t *value);
 static exam_err_e ngx_http_exam_recordings_session(ngx_http_request_t *r,
     ngx_http_exam_ctx_t *ctx, ngx_http_exam_segment_t *seg);
+static void ngx_http_exam_recordings_other(ngx_http_request_t *r,
+    ngx_http_exam_segment_t *seg);
 static ngx_int_t ngx_http_exam_recordings_local(
     ngx_http_exam_main_conf_t *mcf, ngx_http_exam_segment_t *seg);
 static void ngx_http_exam_recordings_ask(ngx_http_request_t *r,
@@ -110,25 +112,7 @@ ngx_http_exam_recordings_handler(ngx_http_request_t *r)
         return NGX_DONE;
     }
 
-    switch (ngx_http_exam_recordings_local(mcf, seg)) {
-
-    case NGX_OK:
-        ngx_http_exam_recordings_go(r, seg);
-        break;
-
-    case NGX_BUSY:
-        ngx_http_exam_recordings_problem(r, EXAM_ERR_FORBIDDEN);
-        break;
-
-    case NGX_ABORT:
-        ngx_http_exam_recordings_problem(r, EXAM_ERR_NOT_FOUND);
-        break;
-
-    default: /* NGX_DECLINED */
-        ngx_http_exam_recordings_ask(r, seg, EXAM_KEY_STORED,
-                                     ngx_http_exam_recordings_issued);
-        break;
-    }
+    ngx_http_exam_recordings_other(r, seg);
 
     return NGX_DONE;
 }
@@ -259,6 +243,34 @@ ngx_http_exam_recordings_session(ngx_http_request_t *r,
     }
 
     return EXAM_OK;
+}
+
+
+/* may it be written to, and read? */
+
+static void
+ngx_http_exam_recordings_other(ngx_http_request_t *r,
+    ngx_http_exam_segment_t *seg)
+{
+    switch (ngx_http_exam_recordings_local(ngx_http_exam_main_conf(r), seg)) {
+
+    case NGX_OK:
+        ngx_http_exam_recordings_go(r, seg);
+        return;
+
+    case NGX_BUSY:
+        ngx_http_exam_recordings_problem(r, EXAM_ERR_FORBIDDEN);
+        return;
+
+    case NGX_ABORT:
+        ngx_http_exam_recordings_problem(r, EXAM_ERR_NOT_FOUND);
+        return;
+
+    default: /* NGX_DECLINED */
+        ngx_http_exam_recordings_ask(r, seg, EXAM_KEY_STORED,
+                                     ngx_http_exam_recordings_issued);
+        return;
+    }
 }
 
 

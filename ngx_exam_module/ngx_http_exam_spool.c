@@ -182,7 +182,7 @@ ngx_http_exam_spool_sync(ngx_cycle_t *cycle, char *path)
 }
 
 
-/* never fails for the disk's sake: a worker process that cannot start is none */
+/* never fails for the disk's sake: then there would be no process at all */
 
 ngx_int_t
 ngx_http_exam_spool_init(ngx_cycle_t *cycle)

@@ -1,18 +1,13 @@
 
 /*
- * The upload engine; see the header.
+ * The life of an upload: states, tasks, end (see the header).  The bytes come
+ * from ngx_http_exam_upload_body.c.
  *
  *   start -> OPENING -> RECEIVING -> RECEIVED -> FINISHING -> ENDED
  *
- * The connection is read while the ring has room; full buffers go to a pool
- * thread, one task at a time, which hashes and writes them.  A full ring stops
- * the reading, and with it the client (TCP, or HTTP/2's window).  nginx's own
- * buffer is made to point into the ring, so that data are received where they
- * are written from; chunked bodies and HTTP/2 are copied.
- *
- * Invariants: never read while the ring is full or after the end; never touch
- * what belongs to the task in flight; whoever calls _fail or _drop without a
- * reference of its own returns at once.
+ * Full buffers go to a pool thread, one task at a time, which hashes and writes
+ * them.  Invariants: what belongs to the task in flight is not touched; an
+ * upload that ends while its task is in flight is removed when that is done.
  */
 
 
@@ -30,18 +25,6 @@ typedef enum {
 } ngx_http_exam_upload_op_e;
 
 
-static void ngx_http_exam_upload_body(ngx_http_request_t *r);
-static void ngx_http_exam_upload_read(ngx_http_request_t *r);
-static void ngx_http_exam_upload_pump(ngx_http_exam_upload_t *u);
-static ngx_int_t ngx_http_exam_upload_take(ngx_http_exam_upload_t *u);
-static ngx_int_t ngx_http_exam_upload_room(ngx_http_exam_upload_t *u);
-static void ngx_http_exam_upload_idle(ngx_http_exam_upload_t *u);
-static void ngx_http_exam_upload_eof(ngx_http_exam_upload_t *u);
-static void ngx_http_exam_upload_push(ngx_http_exam_upload_t *u);
-static void ngx_http_exam_upload_restore(ngx_http_exam_upload_t *u);
-static void ngx_http_exam_upload_put(ngx_http_exam_upload_t *u,
-    ngx_http_exam_buffer_t *b);
-static ngx_int_t ngx_http_exam_upload_write(ngx_http_exam_upload_t *u);
 static ngx_int_t ngx_http_exam_upload_post(ngx_http_exam_upload_t *u,
     ngx_http_exam_upload_op_e op);
 static void ngx_http_exam_upload_thread(void *data, ngx_log_t *log);
@@ -53,8 +36,6 @@ static void ngx_http_exam_upload_finished(ngx_http_exam_upload_t *u);
 static exam_err_e ngx_http_exam_upload_error(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_ended(ngx_http_exam_upload_t *u,
     ngx_uint_t durable);
-static void ngx_http_exam_upload_gauge(ngx_http_exam_main_conf_t *mcf,
-    ngx_int_t uploads, off_t bytes);
 static void ngx_http_exam_upload_remove(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_detach(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_cleanup(void *data);
@@ -169,9 +150,8 @@ ngx_http_exam_upload_opened(ngx_http_exam_upload_t *u)
     r = u->r;
 
     u->state = NGX_HTTP_EXAM_UPLOAD_RECEIVING;
-    r->request_body_no_buffering = 1;
 
-    rc = ngx_http_read_client_request_body(r, ngx_http_exam_upload_body);
+    rc = ngx_http_exam_upload_receive(u);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         ngx_http_exam_upload_drop(u);
@@ -185,290 +165,7 @@ ngx_http_exam_upload_opened(ngx_http_exam_upload_t *u)
 }
 
 
-static void
-ngx_http_exam_upload_body(ngx_http_request_t *r)
-{
-    ngx_buf_t               *b;
-    ngx_http_exam_ctx_t     *ctx;
-    ngx_http_exam_upload_t  *u;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
-    u = ctx->data;
-    b = r->request_body->buf;
-
-    if (r->reading_body && b != NULL && b->pos == b->last
-        && r->http_version < NGX_HTTP_VERSION_20 && !r->headers_in.chunked)
-    {
-        u->in_place = 1;
-        u->saved = *b;
-    }
-
-    r->read_event_handler = ngx_http_exam_upload_read;
-
-    ngx_http_exam_upload_pump(u);
-}
-
-
-static void
-ngx_http_exam_upload_read(ngx_http_request_t *r)
-{
-    ngx_http_exam_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
-
-    ngx_http_exam_upload_pump(ctx->data);
-}
-
-
-/* from the connection into the ring, until one of them has no more */
-
-static void
-ngx_http_exam_upload_pump(ngx_http_exam_upload_t *u)
-{
-    off_t                start;
-    ngx_int_t            rc;
-    ngx_event_t         *rev;
-    ngx_http_request_t  *r;
-
-    r = u->r;
-    rev = r->connection->read;
-    start = u->received;
-
-    for ( ;; ) {
-        rc = ngx_http_exam_upload_take(u);
-
-        if (rc == NGX_ERROR) {
-            ngx_http_exam_upload_fail(u, EXAM_ERR_INTERNAL);
-            return;
-        }
-
-        if (rc == NGX_DECLINED) {
-            ngx_http_exam_upload_fail(u, EXAM_ERR_TOO_LARGE);
-            return;
-        }
-
-        if (rc == NGX_OK && !r->reading_body) {
-            ngx_http_exam_upload_eof(u);
-            return;
-        }
-
-        if (ngx_http_exam_upload_write(u) != NGX_OK) {
-            ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
-            return;
-        }
-
-        if (rc == NGX_OK) {
-            rc = ngx_http_exam_upload_room(u);
-        }
-
-        if (rc == NGX_ERROR) {
-            ngx_http_exam_upload_fail(u, EXAM_ERR_INTERNAL);
-            return;
-        }
-
-        if (rc == NGX_AGAIN) {
-
-            /* the disk is slow, not the client: it gets no 408 for that */
-
-            if (rev->timer_set) {
-                ngx_del_timer(rev);
-            }
-
-            return;
-        }
-
-        /* a buffer a turn, so that others do not wait for this client */
-
-        if (u->received - start >= NGX_HTTP_EXAM_BUFFER_SIZE
-            && rev->ready && r->http_version < NGX_HTTP_VERSION_20)
-        {
-            ngx_post_event(rev, &ngx_posted_next_events);
-            ngx_http_exam_upload_idle(u);
-            return;
-        }
-
-        rc = ngx_http_read_unbuffered_request_body(r);
-
-        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-            ngx_http_exam_upload_drop(u);
-            ngx_http_finalize_request(r, rc);
-            return;
-        }
-
-        if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
-            ngx_http_exam_upload_idle(u);
-            return;
-        }
-    }
-}
-
-
-/*
- * What nginx has read into buffers of the ring.  NGX_AGAIN: the ring is full;
- * NGX_DECLINED: more bytes than allowed.
- */
-
-static ngx_int_t
-ngx_http_exam_upload_take(ngx_http_exam_upload_t *u)
-{
-    size_t                    n;
-    ngx_int_t                 rc;
-    ngx_buf_t                *b;
-    ngx_chain_t              *cl;
-    ngx_http_exam_buffer_t   *to;
-    ngx_http_request_body_t  *rb;
-
-    rb = u->r->request_body;
-
-    while (rb->bufs != NULL) {
-        cl = rb->bufs;
-        b = cl->buf;
-
-        while (b->pos < b->last) {
-
-            if (u->current == NULL) {
-                rc = ngx_http_exam_upload_room(u);
-
-                if (rc != NGX_OK) {
-                    return rc;
-                }
-            }
-
-            to = u->current;
-            n = ngx_min((size_t) (b->last - b->pos),
-                        NGX_HTTP_EXAM_BUFFER_SIZE - to->len);
-
-            if ((off_t) n > u->limit - u->received) {
-                return NGX_DECLINED;
-            }
-
-            if (b->pos != to->data + to->len) {
-                ngx_memcpy(to->data + to->len, b->pos, n);
-            }
-
-            b->pos += n;
-            to->len += n;
-            u->received += n;
-
-            ngx_http_exam_upload_gauge(u->mcf, 0, n);
-
-            if (to->len == NGX_HTTP_EXAM_BUFFER_SIZE) {
-                ngx_http_exam_upload_push(u);
-            }
-        }
-
-        rb->bufs = cl->next;
-        ngx_free_chain(u->r->pool, cl);
-    }
-
-    return NGX_OK;
-}
-
-
-/* a buffer with room in it, and nginx's own made to point there */
-
-static ngx_int_t
-ngx_http_exam_upload_room(ngx_http_exam_upload_t *u)
-{
-    ngx_buf_t               *b;
-    ngx_http_exam_buffer_t  *to;
-
-    if (u->current == NULL) {
-
-        if (u->held == NGX_HTTP_EXAM_UPLOAD_RING) {
-            return NGX_AGAIN;
-        }
-
-        u->current = ngx_http_exam_buffer_get();
-        if (u->current == NULL) {
-            return NGX_ERROR;
-        }
-
-        u->held++;
-    }
-
-    if (u->in_place) {
-        b = u->r->request_body->buf;
-        to = u->current;
-
-        b->start = to->data;
-        b->pos = to->data + to->len;
-        b->last = b->pos;
-        b->end = to->data + NGX_HTTP_EXAM_BUFFER_SIZE;
-
-        u->swapped = 1;
-    }
-
-    return NGX_OK;
-}
-
-
-/* waiting for the client: an empty buffer is of more use elsewhere */
-
-static void
-ngx_http_exam_upload_idle(ngx_http_exam_upload_t *u)
-{
-    if (u->current != NULL && u->current->len == 0) {
-        ngx_http_exam_upload_restore(u);
-        ngx_http_exam_upload_put(u, u->current);
-        u->current = NULL;
-    }
-}
-
-
-static void
-ngx_http_exam_upload_eof(ngx_http_exam_upload_t *u)
-{
-    u->eof = 1;
-    u->eof_us = ngx_http_exam_writer_clock_us();
-
-    /* a client that leaves now leaves a complete upload: it is kept */
-
-    u->r->read_event_handler = ngx_http_block_reading;
-
-    ngx_http_exam_upload_idle(u);
-    ngx_http_exam_upload_restore(u);
-
-    if (u->current != NULL) {
-        ngx_http_exam_upload_push(u);
-    }
-
-    if (ngx_http_exam_upload_write(u) != NGX_OK) {
-        ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
-    }
-}
-
-
-static void
-ngx_http_exam_upload_push(ngx_http_exam_upload_t *u)
-{
-    *u->last = u->current;
-    u->last = &u->current->next;
-    u->current = NULL;
-}
-
-
-/* nginx's buffer as it was: nothing may be received into what we pass on */
-
-static void
-ngx_http_exam_upload_restore(ngx_http_exam_upload_t *u)
-{
-    ngx_buf_t  *b;
-
-    if (u->swapped) {
-        b = u->r->request_body->buf;
-
-        b->start = u->saved.start;
-        b->pos = u->saved.start;
-        b->last = u->saved.start;
-        b->end = u->saved.end;
-
-        u->swapped = 0;
-    }
-}
-
-
-static void
+void
 ngx_http_exam_upload_put(ngx_http_exam_upload_t *u, ngx_http_exam_buffer_t *b)
 {
     ngx_http_exam_buffer_t  *next;
@@ -482,9 +179,7 @@ ngx_http_exam_upload_put(ngx_http_exam_upload_t *u, ngx_http_exam_buffer_t *b)
 }
 
 
-/* hands all full buffers to a thread, if none is at work; at the end the hash */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_exam_upload_write(ngx_http_exam_upload_t *u)
 {
     if (u->busy || (u->full == NULL && !u->eof)) {
@@ -782,7 +477,7 @@ ngx_http_exam_upload_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable)
 }
 
 
-static void
+void
 ngx_http_exam_upload_gauge(ngx_http_exam_main_conf_t *mcf, ngx_int_t uploads,
     off_t bytes)
 {

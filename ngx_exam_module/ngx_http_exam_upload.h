@@ -99,8 +99,8 @@ struct ngx_http_exam_upload_s {
 void ngx_http_exam_upload_init(ngx_http_exam_main_conf_t *mcf);
 
 /*
- * Tied to r, which holds the first reference; data has `size` zero bytes.  NULL:
- * out of memory.
+ * Tied to r, which holds the first reference; data has `size` zero bytes.
+ * NULL: out of memory.
  */
 
 ngx_http_exam_upload_t *ngx_http_exam_upload_create(ngx_http_request_t *r,
@@ -131,6 +131,33 @@ void ngx_http_exam_upload_fail(ngx_http_exam_upload_t *u, exam_err_e err);
 /* the same without an answer: the request is the caller's again */
 
 void ngx_http_exam_upload_drop(ngx_http_exam_upload_t *u);
+
+
+/* internal: between ngx_http_exam_upload.c and ngx_http_exam_upload_body.c */
+
+/* asks for the body; return code of ngx_http_read_client_request_body() */
+
+ngx_int_t ngx_http_exam_upload_receive(ngx_http_exam_upload_t *u);
+
+/* from the connection into the ring, until one of them has no more */
+
+void ngx_http_exam_upload_pump(ngx_http_exam_upload_t *u);
+
+/* hands full buffers to a thread, if none is at work; at the end the hash */
+
+ngx_int_t ngx_http_exam_upload_write(ngx_http_exam_upload_t *u);
+
+/* nginx's buffer as it was: nothing may be received into what we pass on */
+
+void ngx_http_exam_upload_restore(ngx_http_exam_upload_t *u);
+
+void ngx_http_exam_upload_put(ngx_http_exam_upload_t *u,
+    ngx_http_exam_buffer_t *b);
+
+/* added to active_uploads and upload_bytes_in_flight */
+
+void ngx_http_exam_upload_gauge(ngx_http_exam_main_conf_t *mcf,
+    ngx_int_t uploads, off_t bytes);
 
 
 #endif /* NGX_HTTP_EXAM_UPLOAD_H_INCLUDED */
