@@ -152,6 +152,14 @@ my $good = qr/\A[0-9A-HJKMNP-TV-Z]{4}(?:-[0-9A-HJKMNP-TV-Z]{4}){3}\z/;
        'no file, no change');
     fails(2, qr/bad file name/, 'roster', 'import', 30, "$dir/in.csv",
           '--codes', '');
+
+    sql("CREATE TRIGGER refuse BEFORE INSERT ON students FOR EACH ROW "
+        . "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'refused'");
+    fails(1, qr/MySQL: refused/, 'roster', 'import', 30, "$dir/in.csv",
+          '--codes', "$dir/none.csv");
+    sql('DROP TRIGGER refuse');
+
+    ok(!-e "$dir/none.csv", 'no codes of a change that MySQL refused');
     is_deeply([glob "$dir/*.new"], [], 'no temporary file is left');
 }
 

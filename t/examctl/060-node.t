@@ -6,6 +6,7 @@ use warnings;
 use lib 't/lib', 't/examctl/lib';
 
 use Ctl;
+use Fcntl qw(:flock O_RDONLY);
 use Test::More;
 
 stack(migrate => 0);
@@ -71,6 +72,31 @@ sub keys_of {
     is(slurp($keys), "c1 candidate 00\n", 'a broken file is not touched');
     is_deeply([grep { !$before{$_} && !m{/ctl\.} } glob "$dir/*"], [],
               'no temporary file is left');
+
+    # one after the other
+    {
+        ok_ctl('keys', 'rotate', { config =>
+               spew("$dir/k.ini", ini(node => { keys => 'k' })) });
+
+        sysopen my $lock, $dir, O_RDONLY or die;
+        flock $lock, LOCK_EX or die;
+
+        my $before = slurp("$dir/k");
+        my $second = Exam::Process->start('second', "$dir/second.log",
+            Exam::Process::bin('examctl'), '--config', "$dir/k.ini", 'keys',
+            'rotate');
+        my $slept = 0;
+
+        ok((wait_for {
+            $slept += slurp('/proc/' . $second->pid . '/stat') =~ /\) S /;
+            $slept > 15 || !$second->running;
+        }), 'a second rotation starts');
+        is(slurp("$dir/k"), $before, 'and waits for the first');
+
+        close $lock;
+        ok((wait_for { !$second->running }), 'then it goes on');
+        isnt(slurp("$dir/k"), $before, 'and rotates');
+    }
 
     unlink $keys;
 

@@ -162,8 +162,10 @@ is_deeply(member('old'), $before{old}, 'an archived one');
 is(live('sync'), '0 sync: ok', 'and then none');
 
 redis('RENAME', key('open', 'roster'), key('open', 'roster:new'));
+redis('HSET', key('open', 'roster:new'), 'ghost', '{}');
 is(live('sync'), '1 sync: ok', 'a load that broke off');
 ok(!exists_key(key('open', 'roster:new')), 'leaves nothing behind');
+is_deeply(member('open', 'roster'), $roster, 'nothing of it is taken over');
 
 is(live('none', 'draft'), 'none: not found; draft: ok', 'a single one');
 

@@ -228,13 +228,15 @@ static void
 test_lost(exam_mysql_t *db)
 {
     char           identity[EXAM_DB_IDENTITY_MAX];
-    exam_stmt_t    st;
+    exam_stmt_t    st, kept;
     exam_mysql_t   none;
 
     memset(&st, 0, sizeof(exam_stmt_t));
+    memset(&kept, 0, sizeof(exam_stmt_t));
     strcpy(identity, db->identity);
 
     tap_is(exam_stmt_prepare(&st, db, "SELECT 7"), EXAM_DB_OK, "prepare");
+    tap_is(exam_stmt_prepare(&kept, db, "SELECT 8"), EXAM_DB_OK, "another");
 
     (void) !exam_mysql_exec(db, "KILL CONNECTION_ID()");
 
@@ -252,6 +254,12 @@ test_lost(exam_mysql_t *db)
     tap_is(exam_stmt_execute(&st), EXAM_DB_OK, "it is prepared again");
     tap_is(exam_stmt_fetch(&st), EXAM_DB_OK, "a row");
     tap_is(exam_stmt_col_int(&st, 0), 7, "as before");
+    exam_stmt_reset(&st);
+
+    tap_is(exam_stmt_query(&kept, db, "SELECT 8", NULL, 0), EXAM_DB_OK,
+           "one of the old connection is noticed");
+    tap_is(exam_stmt_col_int(&kept, 0), 8, "and prepared again");
+    exam_stmt_close(&kept);
 
     exam_mysql_close(db);
     exam_stmt_close(&st);
