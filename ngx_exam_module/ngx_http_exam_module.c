@@ -22,6 +22,8 @@ static char *ngx_http_exam_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static char *ngx_http_exam_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_exam_check_bytes(ngx_conf_t *cf, void *post,
+    void *data);
 static ngx_int_t ngx_http_exam_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_exam_init_process(ngx_cycle_t *cycle);
 static void ngx_http_exam_exit_process(ngx_cycle_t *cycle);
@@ -65,6 +67,20 @@ static ngx_conf_enum_t  ngx_http_exam_takeovers[] = {
 };
 
 
+/* ms: what would keep a process busy, or be 0 in a reply that tells seconds */
+
+static ngx_conf_num_bounds_t  ngx_http_exam_tick_bounds = {
+    ngx_conf_check_num_bounds, 10, 24 * 60 * 60 * 1000
+};
+
+static ngx_conf_num_bounds_t  ngx_http_exam_seconds_bounds = {
+    ngx_conf_check_num_bounds, 1000, 24 * 60 * 60 * 1000
+};
+
+static ngx_conf_post_t  ngx_http_exam_bytes_bounds = {
+    ngx_http_exam_check_bytes
+};
+
 static ngx_conf_num_bounds_t  ngx_http_exam_segments_bounds = {
     ngx_conf_check_num_bounds, 1, EXAM_SEGMENT_MAX + 1
 };
@@ -103,7 +119,7 @@ static ngx_command_t  ngx_http_exam_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_exam_main_conf_t, redis_timeout),
-      NULL },
+      &ngx_http_exam_tick_bounds },
 
     { ngx_string("exam_key_file"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -145,7 +161,7 @@ static ngx_command_t  ngx_http_exam_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_exam_main_conf_t, flush_interval),
-      NULL },
+      &ngx_http_exam_tick_bounds },
 
     { ngx_string("exam_login_early"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -166,21 +182,21 @@ static ngx_command_t  ngx_http_exam_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_exam_main_conf_t, offline_after),
-      NULL },
+      &ngx_http_exam_seconds_bounds },
 
     { ngx_string("exam_heartbeat_interval"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_exam_main_conf_t, heartbeat_interval),
-      NULL },
+      &ngx_http_exam_seconds_bounds },
 
     { ngx_string("exam_segment_length"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_exam_main_conf_t, segment_length),
-      NULL },
+      &ngx_http_exam_seconds_bounds },
 
     { ngx_string("exam_takeover"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -194,7 +210,7 @@ static ngx_command_t  ngx_http_exam_commands[] = {
       ngx_conf_set_off_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_exam_main_conf_t, max_bytes),
-      NULL },
+      &ngx_http_exam_bytes_bounds },
 
     { ngx_string("exam_max_segments"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -464,6 +480,22 @@ ngx_http_exam_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid endpoint \"%V\"",
                        &value[1]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_exam_check_bytes(ngx_conf_t *cf, void *post, void *data)
+{
+    off_t *bytes = data;
+
+    if (*bytes > 0) {
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "value must be greater than 0");
 
     return NGX_CONF_ERROR;
 }
