@@ -33,5 +33,5 @@ CREATE TABLE IF NOT EXISTS recordings (
     PRIMARY KEY (id),
     UNIQUE KEY upload_id (upload_id),
     UNIQUE KEY segment (exam, student, session, kind, n, variant),
-    KEY stored (node, stored_at)
+    KEY node_stored_at (node, stored_at)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_unicode_ci;

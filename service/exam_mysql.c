@@ -27,6 +27,7 @@
 
 /* known by number: MySQL's header has no names of MariaDB's, and vice versa */
 
+#define EXAM_DB_DISK_FULL       1021    /* MariaDB */
 #define EXAM_DB_KILLED          1927    /* MariaDB: connection was killed */
 #define EXAM_DB_TIMEOUT         1969    /* MariaDB: max_statement_time */
 #define EXAM_DB_MAX_TIME        3024    /* MySQL: max_execution_time */
@@ -140,7 +141,7 @@ exam_mysql_trouble(unsigned code)
 {
     switch (code) {
 
-    case ER_DISK_FULL:
+    case EXAM_DB_DISK_FULL:
     case ER_ERROR_ON_READ:
     case ER_ERROR_ON_WRITE:
     case ER_GET_ERRNO:
