@@ -23,7 +23,7 @@
 #include <ngx_sha1.h>
 
 
-#define NGX_HTTP_EXAM_REDIS_PING         5000    /* ms without any call */
+#define NGX_HTTP_EXAM_REDIS_PING         2000    /* ms without any call */
 #define NGX_HTTP_EXAM_REDIS_BACKOFF_MIN  100     /* ms */
 #define NGX_HTTP_EXAM_REDIS_BACKOFF_MAX  5000
 #define NGX_HTTP_EXAM_REDIS_REFUSED      10000   /* wrong password, ... */
