@@ -233,16 +233,17 @@ plain=$(three run off "$dir/plain")
 probed=$(three run on "$dir/video.webm")
 inserted=$(three insert)
 
-cat <<END
-worker: $count uploads of $students students, median of three
-                                         a second   at least
-probe off, 1 KB: stream to row and file  $(printf '%8d' "$plain")       1000
-probe on, $(printf '%4d' "$(stat -c %s "$dir/video.webm")") bytes of VP8             $(
-    printf '%8d' "$probed")        200
-batched INSERT alone, 256 rows each      $(printf '%8d' "$inserted")      30000
-fdatasync of this disk, one thread       $(printf '%8d' "$sync1")
-fdatasync of this disk, eight threads    $(printf '%8d' "$sync8")
-END
+# line TEXT RATE [GOAL]
+
+line() { printf '%-40s %8d %10s\n' "$1" "$2" "${3:-}"; }
+
+echo "worker: $count uploads of $students students, median of three"
+printf '%-40s %8s %10s\n' '' 'a second' 'at least'
+line 'probe off, 1 KB: stream to row and file' "$plain" 1000
+line "probe on, $(stat -c %s "$dir/video.webm") bytes of VP8" "$probed" 200
+line 'batched INSERT alone, 256 rows each' "$inserted" 30000
+line 'fdatasync of this disk, one thread' "$sync1"
+line 'fdatasync of this disk, eight threads' "$sync8"
 
 cat >"$root/var/bench/worker.json" <<END
 {"count":$count,"students":$students,"rows":$rows,"cpus":$(nproc),

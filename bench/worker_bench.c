@@ -3,7 +3,7 @@
  * What bench/worker.sh needs beside the servers and the worker:
  *
  *   sync DIR FILES THREADS       fdatasync a second of 1-KB files
- *   insert INI ROWS              the batched INSERT alone, as the worker does it
+ *   insert INI ROWS              the batched INSERT alone, by the worker's code
  *   fill INI COUNT STUDENTS FILE finished uploads, not yet announced
  *   ring INI                     announces them, waits until all are done
  *

@@ -49,7 +49,8 @@ ok((wait_for { redis('EXISTS', 'exam:loaded') }), 'the worker is up');
     is(reason_of($m)->{reason}, 'wrong_size', 'with the reason');
     is(reason_of($m)->{found_bytes}, 5, 'and its size');
     is(reason_of($m)->{sha256}, $m->{sha256}, 'its manifest is kept');
-    is(Exam::Process::slurp("$spool/bad/$m->{id}.rec"), 'short', 'and the file');
+    is(Exam::Process::slurp("$spool/bad/$m->{id}.rec"), 'short',
+       'and the file');
     is(row($m), undef, 'it has no row');
     is_deeply([ledger($m)], [], 'and no entry in the ledger');
 
@@ -124,7 +125,8 @@ ok((wait_for { redis('EXISTS', 'exam:loaded') }), 'the worker is up');
     redis('XADD', bell(), '*', id => $other);
 
     ok(bad({ id => $other }), 'a manifest that names another upload');
-    is(reason_of({ id => $other })->{reason}, 'manifest_of_another', 'the reason');
+    is(reason_of({ id => $other })->{reason}, 'manifest_of_another',
+       'the reason');
 
     my $f = offer(n => 8, sha256 => undef);
 

@@ -147,7 +147,8 @@ ok(up(), 'the worker is up');
 
     ok((wait_for { rows('n BETWEEN 501 AND 520') == 19 }),
        'a refused row stands alone');
-    ok((wait_for { redis('XLEN', bell()) == 1 }), 'only it is not acknowledged');
+    ok((wait_for { redis('XLEN', bell()) == 1 }),
+       'only it is not acknowledged');
     is(row($m[6]), undef, 'it has no row');
     ok(-e path($m[6]), 'its file is in the store');
     is_deeply([files("$spool/work")], ["$m[6]{id}.info"],

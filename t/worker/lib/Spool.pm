@@ -14,6 +14,7 @@ use Exporter 'import';
 use File::Path qw(make_path);
 use JSON::PP ();
 use POSIX ();
+use Test::More ();
 use Time::HiRes qw(time);
 
 use Exam;
@@ -209,8 +210,10 @@ sub offer {
 sub ring {
     my ($m) = @_;
 
-    return redis('XADD', bell(), '*', map { ($_, $m->{$_}) }
-        grep { defined $m->{$_} } qw(id exam student session kind n sha256 received_at));
+    my @fields = grep { defined $m->{$_} }
+        qw(id exam student session kind n sha256 received_at);
+
+    return redis('XADD', bell(), '*', map { ($_, $m->{$_}) } @fields);
 }
 
 
@@ -284,7 +287,9 @@ sub files {
 }
 
 
-sub figures { return { @{ redis('HGETALL', "exam:worker:$Node") // [] } } }
+sub figures {
+    return { @{ redis('HGETALL', "exam:worker:$Node") // [] } };
+}
 
 
 # The pid of the worker's probe.
@@ -302,6 +307,15 @@ sub proc_state {
     my ($pid) = @_;
 
     return Exam::Process::slurp("/proc/$pid/stat") =~ /\) (\w)/ ? $1 : '';
+}
+
+
+# A test that failed shows what the worker had to say.
+
+END {
+    if (defined $Log && !Test::More->builder->is_passing) {
+        Test::More::diag(worker_log());
+    }
 }
 
 
