@@ -115,11 +115,16 @@ start_servers()
         --save '' --appendonly yes --daemonize no >"$dir/redis.log" &
     pids+=($!)
 
+    # its own: a MariaDB that starts removes the temporary tables of others
+    mkdir "$dir/mysql-tmp"
+
     mariadb-install-db --no-defaults "${user[@]}" --datadir="$dir/mysql" \
+        --tmpdir="$dir/mysql-tmp" \
         --auth-root-authentication-method=normal --skip-test-db \
         >"$dir/mysql.log" 2>&1
     PATH=$PATH:/usr/sbin mariadbd --no-defaults "${user[@]}" \
         --datadir="$dir/mysql" --socket="$dir/my.sock" \
+        --tmpdir="$dir/mysql-tmp" \
         --pid-file="$dir/my.pid" --skip-networking --skip-log-bin \
         --innodb-flush-log-at-trx-commit=1 --innodb-buffer-pool-size=256M \
         --innodb-log-file-size=256M --character-set-server=utf8mb4 \

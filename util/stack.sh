@@ -193,10 +193,14 @@ start_mysql()
     [ "$(id -u)" != 0 ] || user=(--user=root)
     have mariadbd || server=/usr/sbin/mariadbd
 
+    # its own: a MariaDB that starts removes the temporary tables of others
+    mkdir -p "$VAR/run/mysql-tmp"
+
     if [ ! -d "$VAR/mysql" ]; then
         rm -rf "$VAR/mysql.new"
         logged mysql-install mariadb-install-db --no-defaults "${user[@]}" \
             --datadir="$VAR/mysql.new" --skip-test-db \
+            --tmpdir="$VAR/run/mysql-tmp" \
             --auth-root-authentication-method=normal \
             || die "MariaDB's data folder cannot be made"
         mv "$VAR/mysql.new" "$VAR/mysql"
@@ -205,6 +209,7 @@ start_mysql()
     # durable: an acknowledged row is on the disk
     started mysql "$server" --no-defaults "${user[@]}" \
         --datadir="$VAR/mysql" --socket="$MYSQL_SOCKET" \
+        --tmpdir="$VAR/run/mysql-tmp" \
         --pid-file="$VAR/run/mysql.pid" --skip-networking --skip-log-bin \
         --innodb-flush-log-at-trx-commit=1 --innodb-doublewrite=1 \
         --innodb-buffer-pool-size=128M --character-set-server=utf8mb4 \

@@ -187,10 +187,11 @@ sub mysql {
     my @user = $> == 0 ? ('--user=root') : ();
 
     unless (-d "$at/data") {
-        make_path($at);
+        # its own: a MariaDB that starts removes temporary tables of others
+        make_path($at, "$at/tmp");
         chmod 0700, $at;
 
-        my $out = qx(mariadb-install-db --no-defaults @user \\
+        my $out = qx(mariadb-install-db --no-defaults @user --tmpdir=$at/tmp \\
             --datadir=$at/data --auth-root-authentication-method=normal \\
             --skip-test-db --innodb-log-file-size=4M \\
             --innodb-buffer-pool-size=8M </dev/null 2>&1);
@@ -201,7 +202,8 @@ sub mysql {
 
     my $self = $class->start('mariadb', "$at/log", $mariadbd,
         '--no-defaults', @user, "--datadir=$at/data", "--socket=$at/s",
-        "--pid-file=$at/pid", '--skip-networking', '--skip-log-bin',
+        "--tmpdir=$at/tmp", "--pid-file=$at/pid", '--skip-networking',
+        '--skip-log-bin',
         '--innodb-buffer-pool-size=8M', '--innodb-log-file-size=4M',
         '--innodb-log-buffer-size=1M', '--innodb-flush-log-at-trx-commit=1',
         '--innodb-flush-method=nosync', '--innodb-doublewrite=0',
