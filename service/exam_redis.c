@@ -110,6 +110,7 @@ exam_redis_close(exam_redis_t *r)
     }
 
     r->pending = 0;
+    r->gathered = 0;
     r->retry_at = 0;
 }
 
@@ -423,7 +424,7 @@ exam_redis_queue(exam_redis_t *r, size_t nhead, const exam_str_t *head,
     size_t n, const exam_str_t *args)
 {
     int           rc, done;
-    size_t        i, *lens;
+    size_t        i, size, *lens;
     exam_str_t    s;
     const char  **argv;
 
@@ -434,11 +435,13 @@ exam_redis_queue(exam_redis_t *r, size_t nhead, const exam_str_t *head,
     }
 
     lens = (size_t *) (void *) (argv + nhead + n);
+    size = 0;
 
     for (i = 0; i < nhead + n; i++) {
         s = (i < nhead) ? head[i] : args[i - nhead];
         argv[i] = (s.len != 0) ? (const char *) s.data : "";
         lens[i] = s.len;
+        size += s.len;
     }
 
     rc = redisAppendCommandArgv(r->conn, (int) (nhead + n), argv, lens);
@@ -450,10 +453,13 @@ exam_redis_queue(exam_redis_t *r, size_t nhead, const exam_str_t *head,
     }
 
     r->pending++;
+    r->gathered += size;
 
-    if (sdslen(r->conn->obuf) < EXAM_REDIS_OUT_MAX) {
+    if (r->gathered < EXAM_REDIS_OUT_MAX) {
         return EXAM_REDIS_OK;
     }
+
+    r->gathered = 0;
 
     do {
         if (redisBufferWrite(r->conn, &done) != REDIS_OK) {

@@ -43,6 +43,7 @@ typedef struct {
     int64_t             retry_at;   /* monotonic ms */
     unsigned            connects;   /* successful ones */
     size_t              pending;    /* pipelined commands without an answer */
+    size_t              gathered;   /* bytes of them since the last write */
     char                sha[EXAM_SCRIPT_MAX][41];
     char                error[EXAM_REDIS_ERROR_MAX];
 } exam_redis_t;
