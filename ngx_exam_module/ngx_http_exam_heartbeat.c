@@ -19,7 +19,10 @@
 #define NGX_HTTP_EXAM_RENEW_S     7200
 #define NGX_HTTP_EXAM_LINE        64      /* of the cache */
 #define NGX_HTTP_EXAM_BEAT_REPLY  (NGX_HTTP_EXAM_JSON_MAX + EXAM_TOKEN_MAX)
-#define NGX_HTTP_EXAM_BEAT_HEAD   512
+
+/* head and body of a usual reply; the body is shorter than 1000 bytes */
+
+#define NGX_HTTP_EXAM_BEAT_DIRECT  640
 
 
 /* nginx declares it in no header */
@@ -35,6 +38,8 @@ typedef struct {
     uint32_t                 mark;  /* of the key */
     uint32_t                 hash;  /* of its session id */
     ngx_http_exam_shard_t   *shard;
+
+    ngx_http_exam_session_t *volatile  *bucket;
 } ngx_http_exam_beat_token_t;
 
 
@@ -53,6 +58,7 @@ static void ngx_http_exam_beat_body(ngx_http_request_t *r, exam_str_t body);
 static ngx_int_t ngx_http_exam_beat(ngx_http_request_t *r, exam_str_t body);
 static ngx_int_t ngx_http_exam_beat_peek(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_beat_token_t *token);
+static void ngx_http_exam_beat_fetch(const ngx_http_exam_beat_token_t *token);
 static exam_err_e ngx_http_exam_beat_session(ngx_http_request_t *r,
     const ngx_http_exam_beat_token_t *token, const exam_beat_t *beat,
     int64_t now, ngx_http_exam_beat_reply_t *reply);
@@ -67,8 +73,9 @@ static void ngx_http_exam_beat_json(ngx_http_request_t *r, exam_buf_t *b,
     const ngx_http_exam_beat_reply_t *reply, int64_t now);
 static void ngx_http_exam_beat_token(ngx_http_request_t *r, exam_buf_t *b,
     const ngx_http_exam_beat_reply_t *reply, int64_t now);
-static ngx_int_t ngx_http_exam_beat_send(ngx_http_request_t *r,
-    exam_buf_t *body);
+static ngx_buf_t *ngx_http_exam_beat_head(ngx_http_request_t *r);
+static ngx_int_t ngx_http_exam_beat_send(ngx_http_request_t *r, ngx_buf_t *b,
+    size_t len);
 static ngx_uint_t ngx_http_exam_beat_direct(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_exam_headers_added(ngx_http_request_t *r);
 
@@ -79,7 +86,7 @@ ngx_http_exam_heartbeat_handler(ngx_http_request_t *r)
     exam_str_t  body;
 
     if (r->method != NGX_HTTP_POST) {
-        return ngx_http_exam_allow(r, NGX_HTTP_POST, "POST");
+        return ngx_http_exam_not_allowed(r, "POST");
     }
 
     if (r->headers_in.content_length_n <= EXAM_BODY_BEAT_MAX
@@ -105,6 +112,7 @@ ngx_http_exam_beat(ngx_http_request_t *r, exam_str_t body)
 {
     int64_t                      now;
     exam_err_e                   err;
+    ngx_buf_t                   *out;
     exam_buf_t                   b;
     exam_beat_t                  beat;
     exam_arena_t                 arena;
@@ -147,10 +155,26 @@ ngx_http_exam_beat(ngx_http_request_t *r, exam_str_t body)
         return ngx_http_exam_problem(r, reply.err ? reply.err : err, NULL);
     }
 
+    /* the head of the reply is written while the node is on its way */
+
+    ngx_http_exam_beat_fetch(&token);
+    out = ngx_http_exam_beat_head(r);
+
     err = ngx_http_exam_beat_session(r, &token, &beat, now, &reply);
 
     if (err != EXAM_OK) {
         return ngx_http_exam_problem(r, err, NULL);
+    }
+
+    ngx_http_exam_observe(mcf, heartbeat, ngx_http_exam_elapsed(r));
+
+    if (out != NULL) {
+        exam_buf_init(&b, out->last, out->end - out->last);
+        ngx_http_exam_beat_json(r, &b, &reply, now);
+
+        if (!b.overflow) {
+            return ngx_http_exam_beat_send(r, out, exam_buf_len(&b));
+        }
     }
 
     /* the arena is free again: nothing of the beat points into it */
@@ -158,24 +182,19 @@ ngx_http_exam_beat(ngx_http_request_t *r, exam_str_t body)
     exam_buf_init(&b, memory, NGX_HTTP_EXAM_BEAT_REPLY);
     ngx_http_exam_beat_json(r, &b, &reply, now);
 
-    ngx_http_exam_observe(mcf, heartbeat, ngx_http_exam_elapsed(r));
-
-    return ngx_http_exam_beat_send(r, &b);
+    return ngx_http_exam_json(r, NGX_HTTP_OK, &b);
 }
 
 
 /*
- * The node is far away in a large zone: it is asked for here and is there when
- * the body has been parsed.  What is read without the mutex is a hint only; the
- * zone's memory stays mapped, whatever the pointer says.
+ * In a large zone the bucket is far away and the node behind it, too: the one
+ * is asked for here and has come when the body has been parsed, the other then.
  */
 
 static ngx_int_t
 ngx_http_exam_beat_peek(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_beat_token_t *token)
 {
-    u_char                    *node;
-    ngx_uint_t                 i;
     const exam_key_t          *key;
     ngx_http_exam_shard_sh_t  *sh;
 
@@ -191,13 +210,30 @@ ngx_http_exam_beat_peek(ngx_http_exam_main_conf_t *mcf,
     token->shard = ngx_http_exam_zone_shard_of(mcf->zone, token->hash);
 
     sh = token->shard->sh;
-    node = (u_char *) sh->buckets[token->hash & sh->mask];
+    token->bucket = &sh->buckets[token->hash & sh->mask];
+
+    __builtin_prefetch(token->bucket);
+
+    return NGX_OK;
+}
+
+
+/*
+ * Read without the mutex, as a hint: the zone's memory stays mapped, and what
+ * is fetched in vain costs nothing.
+ */
+
+static void
+ngx_http_exam_beat_fetch(const ngx_http_exam_beat_token_t *token)
+{
+    u_char      *node;
+    ngx_uint_t   i;
+
+    node = (u_char *) *token->bucket;
 
     for (i = 0; i < NGX_HTTP_EXAM_NODE_SIZE; i += NGX_HTTP_EXAM_LINE) {
         __builtin_prefetch(node + i);
     }
-
-    return NGX_OK;
 }
 
 
@@ -287,12 +323,9 @@ static ngx_http_exam_session_t *
 ngx_http_exam_beat_known_locked(const ngx_http_exam_beat_token_t *token,
     int64_t now)
 {
-    ngx_http_exam_session_t   *s;
-    ngx_http_exam_shard_sh_t  *sh;
+    ngx_http_exam_session_t  *s;
 
-    sh = token->shard->sh;
-
-    for (s = sh->buckets[token->hash & sh->mask]; s; s = s->next) {
+    for (s = *token->bucket; s; s = s->next) {
 
         if (s->token_len == token->text.len && s->mark == token->mark
             && ngx_memcmp(s->data + s->student_len, token->text.data,
@@ -473,33 +506,29 @@ ngx_http_exam_beat_token(ngx_http_request_t *r, exam_buf_t *b,
 
 
 /*
- * Status line, header and body in one buffer, past the header filters, where
- * none of them has anything to add; everywhere else the normal way.
+ * Status line and header, with room for the body behind them, for where none of
+ * the header filters has anything to add; NULL: the normal way.
  */
 
-static ngx_int_t
-ngx_http_exam_beat_send(ngx_http_request_t *r, exam_buf_t *body)
+static ngx_buf_t *
+ngx_http_exam_beat_head(ngx_http_request_t *r)
 {
-    exam_buf_t                  head;
-    ngx_buf_t                  *b;
-    ngx_chain_t                 out;
-    ngx_http_core_loc_conf_t   *clcf;
-    ngx_http_exam_main_conf_t  *mcf;
+    exam_buf_t                 head;
+    ngx_buf_t                 *b;
+    ngx_http_core_loc_conf_t  *clcf;
 
-    if (body->overflow || !ngx_http_exam_beat_direct(r)) {
-        return ngx_http_exam_json(r, NGX_HTTP_OK, body);
+    if (!ngx_http_exam_beat_direct(r)) {
+        return NULL;
     }
 
-    mcf = ngx_http_exam_main_conf(r);
+    b = ngx_create_temp_buf(r->pool, NGX_HTTP_EXAM_BEAT_DIRECT);
+    if (b == NULL) {
+        return NULL;
+    }
+
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
-    b = ngx_create_temp_buf(r->pool,
-                            NGX_HTTP_EXAM_BEAT_HEAD + exam_buf_len(body));
-    if (b == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    exam_buf_init(&head, b->pos, NGX_HTTP_EXAM_BEAT_HEAD);
+    exam_buf_init(&head, b->pos, NGX_HTTP_EXAM_BEAT_DIRECT);
 
     if (clcf->server_tokens == NGX_HTTP_SERVER_TOKENS_ON) {
         exam_buf_lit(&head, "HTTP/1.1 200 OK" CRLF
@@ -513,18 +542,40 @@ ngx_http_exam_beat_send(ngx_http_request_t *r, exam_buf_t *body)
     exam_buf_put(&head, ngx_cached_http_time.data, ngx_cached_http_time.len);
     exam_buf_lit(&head, CRLF "Content-Type: application/json" CRLF
                         "Connection: keep-alive" CRLF
-                        "Cache-Control: no-store" CRLF "Content-Length: ");
-    exam_buf_uint(&head, exam_buf_len(body));
-    exam_buf_lit(&head, CRLF CRLF);
+                        "Cache-Control: no-store" CRLF
+                        "Content-Length: 000" CRLF CRLF);
 
-    r->header_size = exam_buf_len(&head);
+    b->last = head.pos;
 
-    b->last = ngx_cpymem(head.pos, body->start, exam_buf_len(body));
+    return b;
+}
+
+
+/* a body of len bytes stands behind the head: always three digits of them */
+
+static ngx_int_t
+ngx_http_exam_beat_send(ngx_http_request_t *r, ngx_buf_t *b, size_t len)
+{
+    u_char                     *p;
+    ngx_chain_t                 out;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    mcf = ngx_http_exam_main_conf(r);
+
+    p = b->last - (sizeof("000" CRLF CRLF) - 1);
+
+    p[0] = (u_char) ('0' + len / 100);
+    p[1] = (u_char) ('0' + len / 10 % 10);
+    p[2] = (u_char) ('0' + len % 10);
+
+    r->header_size = b->last - b->pos;
+
+    b->last += len;
     b->last_buf = 1;
     b->last_in_chain = 1;
 
     r->headers_out.status = NGX_HTTP_OK;
-    r->headers_out.content_length_n = exam_buf_len(body);
+    r->headers_out.content_length_n = len;
     r->header_sent = 1;
 
     ngx_http_exam_count(mcf, requests_total, 1);

@@ -50,7 +50,7 @@ ngx_int_t
 ngx_http_exam_login_handler(ngx_http_request_t *r)
 {
     if (r->method != NGX_HTTP_POST) {
-        return ngx_http_exam_allow(r, NGX_HTTP_POST, "POST");
+        return ngx_http_exam_not_allowed(r, "POST");
     }
 
     return ngx_http_exam_read_body(r, EXAM_BODY_JSON_MAX,

@@ -50,7 +50,7 @@ ngx_http_exam_me_handler(ngx_http_request_t *r)
     ngx_http_exam_main_conf_t  *mcf;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        return ngx_http_exam_allow(r, NGX_HTTP_GET, "GET, HEAD");
+        return ngx_http_exam_not_allowed(r, "GET, HEAD");
     }
 
     ctx = ngx_http_exam_ctx(r);

@@ -157,10 +157,9 @@ ngx_int_t ngx_http_exam_none_handler(ngx_http_request_t *r);
 
 ngx_http_exam_ctx_t *ngx_http_exam_ctx(ngx_http_request_t *r);
 
-/* NGX_OK, or the reply of a 405 (with Allow) was sent and its code returned */
+/* 405 with `Allow`; returns as ngx_http_exam_problem() does */
 
-ngx_int_t ngx_http_exam_allow(ngx_http_request_t *r, ngx_uint_t methods,
-    const char *allow);
+ngx_int_t ngx_http_exam_not_allowed(ngx_http_request_t *r, const char *allow);
 
 /* the bearer token as it was sent; NGX_DECLINED: none */
 

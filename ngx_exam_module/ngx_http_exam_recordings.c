@@ -72,8 +72,7 @@ ngx_http_exam_recordings_handler(ngx_http_request_t *r)
     }
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_PUT))) {
-        return ngx_http_exam_allow(r, NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_PUT,
-                                   "GET, HEAD, PUT");
+        return ngx_http_exam_not_allowed(r, "GET, HEAD, PUT");
     }
 
     err = ngx_http_exam_session(r, ctx, (r->method == NGX_HTTP_PUT)

@@ -49,14 +49,9 @@ ngx_http_exam_ctx(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_http_exam_allow(ngx_http_request_t *r, ngx_uint_t methods,
-    const char *allow)
+ngx_http_exam_not_allowed(ngx_http_request_t *r, const char *allow)
 {
     ngx_str_t  value;
-
-    if (r->method & methods) {
-        return NGX_OK;
-    }
 
     value.data = (u_char *) allow;
     value.len = ngx_strlen(allow);

@@ -63,7 +63,7 @@ ngx_http_exam_health_handler(ngx_http_request_t *r)
     u_char  memory[64];
 
     rc = ngx_http_exam_operator(r);
-    if (rc != NGX_OK) {
+    if (rc != NGX_DECLINED) {
         return rc;
     }
 
@@ -88,7 +88,7 @@ ngx_http_exam_ready_handler(ngx_http_request_t *r)
     u_char  memory[NGX_HTTP_EXAM_JSON_MAX];
 
     rc = ngx_http_exam_operator(r);
-    if (rc != NGX_OK) {
+    if (rc != NGX_DECLINED) {
         return rc;
     }
 
@@ -117,7 +117,7 @@ ngx_http_exam_status_handler(ngx_http_request_t *r)
     u_char  memory[NGX_HTTP_EXAM_STATUS_REPLY];
 
     rc = ngx_http_exam_operator(r);
-    if (rc != NGX_OK) {
+    if (rc != NGX_DECLINED) {
         return rc;
     }
 
@@ -154,7 +154,7 @@ ngx_http_exam_metrics_handler(ngx_http_request_t *r)
     static ngx_str_t  type = ngx_string("text/plain; version=0.0.4");
 
     rc = ngx_http_exam_operator(r);
-    if (rc != NGX_OK) {
+    if (rc != NGX_DECLINED) {
         return rc;
     }
 
@@ -227,18 +227,20 @@ ngx_http_exam_none_handler(ngx_http_request_t *r)
 }
 
 
+/* NGX_DECLINED: to be answered; else what the content handler returns */
+
 static ngx_int_t
 ngx_http_exam_operator(ngx_http_request_t *r)
 {
     ngx_int_t  rc;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        return ngx_http_exam_allow(r, NGX_HTTP_GET, "GET, HEAD");
+        return ngx_http_exam_not_allowed(r, "GET, HEAD");
     }
 
     rc = ngx_http_discard_request_body(r);
 
-    return rc;
+    return (rc == NGX_OK) ? NGX_DECLINED : rc;
 }
 
 
