@@ -27,6 +27,36 @@ ngx_http_exam_ledger_init(ngx_http_exam_ledger_t *l)
 }
 
 
+ngx_int_t
+ngx_http_exam_ledger_pair(const exam_kinds_t *kinds, redisReply *field,
+    redisReply *value, uint8_t sid[EXAM_SID_LEN], ngx_uint_t *kind,
+    uint32_t *n, exam_seg_e *state)
+{
+    int            found;
+    exam_str_t     name;
+    exam_ledger_t  entry;
+
+    if (field->type != REDIS_REPLY_STRING || value->type != REDIS_REPLY_STRING
+        || !exam_ledger_field_parse(exam_str_make(field->str, field->len),
+                                    sid, &name, n)
+        || !exam_ledger_parse(exam_str_make(value->str, value->len), &entry))
+    {
+        return NGX_DECLINED;
+    }
+
+    found = exam_kind_find(kinds, name);
+
+    if (found < 0) {
+        return NGX_DECLINED;
+    }
+
+    *kind = (ngx_uint_t) found;
+    *state = entry.state;
+
+    return NGX_OK;
+}
+
+
 void
 ngx_http_exam_ledger_add(ngx_http_exam_ledger_t *l, ngx_uint_t kind,
     uint32_t n, exam_seg_e state)

@@ -36,10 +36,17 @@ typedef struct {
 
 void ngx_http_exam_ledger_init(ngx_http_exam_ledger_t *l);
 
-/* an entry of the ledger as Redis has it; malformed ones are left out */
+/*
+ * A field of the ledger and its value, as Redis gave them: whose, which kind,
+ * number and state.  NGX_DECLINED: malformed, or of a kind not configured.
+ */
 
-void ngx_http_exam_ledger_add(ngx_http_exam_ledger_t *l,
-    ngx_uint_t kind, uint32_t n, exam_seg_e state);
+ngx_int_t ngx_http_exam_ledger_pair(const exam_kinds_t *kinds,
+    redisReply *field, redisReply *value, uint8_t sid[EXAM_SID_LEN],
+    ngx_uint_t *kind, uint32_t *n, exam_seg_e *state);
+
+void ngx_http_exam_ledger_add(ngx_http_exam_ledger_t *l, ngx_uint_t kind,
+    uint32_t n, exam_seg_e state);
 
 /* what the zone holds of the session */
 

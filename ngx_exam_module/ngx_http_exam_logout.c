@@ -189,14 +189,13 @@ static void
 ngx_http_exam_logout_entries(ngx_http_request_t *r,
     ngx_http_exam_ledger_t *ledger, redisReply *reply)
 {
-    int                         kind;
     size_t                      i;
     uint8_t                     sid[EXAM_SID_LEN];
     uint32_t                    n;
     int32_t                     stored[EXAM_KINDS_MAX];
-    exam_str_t                  name;
-    exam_ledger_t               entry;
-    redisReply                 *field, *value;
+    exam_seg_e                  state;
+    ngx_uint_t                  kind;
+    redisReply                 *value;
     ngx_http_exam_main_conf_t  *mcf;
 
     mcf = ngx_http_exam_main_conf(r);
@@ -217,24 +216,13 @@ ngx_http_exam_logout_entries(ngx_http_request_t *r,
     }
 
     for (i = NGX_HTTP_EXAM_LOGOUT_WORDS; i + 1 < reply->elements; i += 2) {
-        field = reply->element[i];
-        value = reply->element[i + 1];
 
-        if (field->type != REDIS_REPLY_STRING
-            || value->type != REDIS_REPLY_STRING
-            || !exam_ledger_field_parse(exam_str_make(field->str, field->len),
-                                        sid, &name, &n)
-            || !exam_ledger_parse(exam_str_make(value->str, value->len),
-                                  &entry))
+        if (ngx_http_exam_ledger_pair(&mcf->kinds, reply->element[i],
+                                      reply->element[i + 1], sid, &kind, &n,
+                                      &state)
+            == NGX_OK)
         {
-            continue;
-        }
-
-        kind = exam_kind_find(&mcf->kinds, name);
-
-        if (kind >= 0) {
-            ngx_http_exam_ledger_add(ledger, (ngx_uint_t) kind, n,
-                                     entry.state);
+            ngx_http_exam_ledger_add(ledger, kind, n, state);
         }
     }
 }

@@ -194,13 +194,11 @@ static void
 ngx_http_exam_me_entries(ngx_http_request_t *r, ngx_http_exam_me_t *me,
     redisReply *reply)
 {
-    int                          kind;
     size_t                       i;
     uint8_t                      sid[EXAM_SID_LEN];
     uint32_t                     n;
-    exam_str_t                   name;
-    exam_ledger_t                entry;
-    redisReply                  *field, *value;
+    exam_seg_e                   state;
+    ngx_uint_t                   kind;
     ngx_http_exam_me_session_t  *s;
     ngx_http_exam_main_conf_t   *mcf;
 
@@ -211,25 +209,19 @@ ngx_http_exam_me_entries(ngx_http_request_t *r, ngx_http_exam_me_t *me,
     mcf = ngx_http_exam_main_conf(r);
 
     for (i = 0; i + 1 < reply->elements; i += 2) {
-        field = reply->element[i];
-        value = reply->element[i + 1];
 
-        if (field->type != REDIS_REPLY_STRING
-            || value->type != REDIS_REPLY_STRING
-            || !exam_ledger_field_parse(exam_str_make(field->str, field->len),
-                                        sid, &name, &n)
-            || !exam_ledger_parse(exam_str_make(value->str, value->len),
-                                  &entry))
+        if (ngx_http_exam_ledger_pair(&mcf->kinds, reply->element[i],
+                                      reply->element[i + 1], sid, &kind, &n,
+                                      &state)
+            != NGX_OK)
         {
             continue;
         }
 
-        kind = exam_kind_find(&mcf->kinds, name);
-        s = (kind < 0) ? NULL : ngx_http_exam_me_session(r, me, sid);
+        s = ngx_http_exam_me_session(r, me, sid);
 
         if (s != NULL) {
-            ngx_http_exam_ledger_add(&s->ledger, (ngx_uint_t) kind, n,
-                                     entry.state);
+            ngx_http_exam_ledger_add(&s->ledger, kind, n, state);
         }
     }
 }
