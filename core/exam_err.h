@@ -53,8 +53,8 @@
     X(EMPTY_SEGMENT,      422, "empty_segment", "Segment is empty")           \
     X(SEGMENT_NUMBER,     422, "segment_number",                              \
       "Segment number is beyond the limits")                                  \
-    X(TOO_MANY_ATTEMPTS,  429, "too_many_attempts", "Too many attempts")      \
     X(RATE_LIMITED,       429, "rate_limited", "Too many requests")           \
+    X(TOO_MANY_ATTEMPTS,  429, "too_many_attempts", "Too many attempts")      \
     X(HEADERS_TOO_LARGE,  431, "headers_too_large",                           \
       "Request header is too large")                                          \
     X(INTERNAL,           500, "internal", "Internal error")                  \

@@ -204,15 +204,7 @@ ngx_http_exam_problem_handler(ngx_http_request_t *r)
         return ngx_http_exam_problem(r, EXAM_ERR_NOT_FOUND, NULL);
     }
 
-    if (r->err_status == NGX_HTTP_REQUEST_HEADER_TOO_LARGE) {
-        err = EXAM_ERR_HEADERS_TOO_LARGE;
-
-    } else if (r->err_status >= 495 && r->err_status <= 499) {
-        err = EXAM_ERR_BAD_REQUEST;
-
-    } else {
-        err = exam_err_by_status((int) r->err_status);
-    }
+    err = exam_err_by_status((int) r->err_status);
 
     r->err_status = exam_err_info(err)->status;
 
