@@ -66,9 +66,9 @@ demo_exam()
         rm -f "$DEMO_CODES"
     fi
 
-    # codes are shown once: without the file the roster is made anew
+    # codes are shown once: without the file all get new ones
     if [ ! -f "$DEMO_CODES" ]; then
-        logged demo-roster ctl roster generate "$DEMO_EXAM" \
+        logged demo-roster ctl roster generate "$DEMO_EXAM" --force \
             --count "$DEMO_COUNT" --prefix S --codes "$DEMO_CODES" \
             || die "the demo roster cannot be made"
     fi
