@@ -179,7 +179,8 @@ for my $case (@peers) {
     {
         my ($options, $log) = @$case;
 
-        my $nginx = start($at . $options, qr/exam redis .* is away/);
+        my $nginx = start($at . $options,
+                          qr/is away: (?:NOAUTH|WRONGPASS|ERR DB)/);
         my $api = Exam::Api->new($nginx, redis => 0);
 
         ok((Exam::wait_for { Exam::slurp($nginx->{error_log}) =~ $log } 15),
