@@ -414,7 +414,8 @@ sub cmd {
         $out .= '$' . length($arg) . "\r\n$arg\r\n";
     }
 
-    $self->{sock}->syswrite($out) == length $out or die "redis: $!\n";
+    ($self->{sock}->syswrite($out) // -1) == length $out
+        or die "redis closed the connection: $!\n";
 
     my $reply = $self->_reply;
     die "redis: $$reply\n" if ref $reply eq 'SCALAR';
