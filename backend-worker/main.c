@@ -10,6 +10,7 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +29,8 @@ typedef struct {
 } worker_options_t;
 
 
-volatile sig_atomic_t  worker_quit;
-volatile sig_atomic_t  worker_reopen;
+atomic_int  worker_quit;
+atomic_int  worker_reopen;
 
 
 static int worker_options(int argc, char **argv, worker_options_t *o);

@@ -41,7 +41,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -244,10 +243,10 @@ typedef struct {
 } worker_t;
 
 
-/* main.c, set by signal handlers: leave; reopen the log */
+/* main.c, set by signal handlers (lock-free): leave; reopen the log */
 
-extern volatile sig_atomic_t  worker_quit;
-extern volatile sig_atomic_t  worker_reopen;
+extern atomic_int  worker_quit;
+extern atomic_int  worker_reopen;
 
 
 /* worker_loop.c: false when it is time to leave; sleeps at most ms */

@@ -37,8 +37,8 @@ typedef struct {
 
 /* what the worker's objects expect of main.c */
 
-volatile sig_atomic_t  worker_quit;
-volatile sig_atomic_t  worker_reopen;
+atomic_int  worker_quit;
+atomic_int  worker_reopen;
 
 static worker_t        bench_worker;
 
