@@ -41,6 +41,7 @@ typedef struct {
 
 static void ngx_http_exam_flush_timer(ngx_event_t *ev);
 static void ngx_http_exam_flush_all(ngx_http_exam_main_conf_t *mcf);
+static void ngx_http_exam_flush_more(ngx_http_exam_main_conf_t *mcf);
 static ngx_int_t ngx_http_exam_flush_lease(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_shard_t *shard);
 static void ngx_http_exam_flush_requeue_locked(ngx_http_exam_shard_t *shard,
@@ -66,6 +67,7 @@ static void ngx_http_exam_flush_gone(ngx_http_exam_flush_call_t *call);
 static ngx_event_t                  ngx_http_exam_flush_event;
 static ngx_connection_t             ngx_http_exam_flush_dummy;
 static ngx_uint_t                   ngx_http_exam_flush_calls;
+static ngx_uint_t                   ngx_http_exam_flush_turn;
 static ngx_uint_t                   ngx_http_exam_flush_connects;
 static u_char                      *ngx_http_exam_flush_rows;
 
@@ -166,6 +168,8 @@ ngx_http_exam_flush_all(ngx_http_exam_main_conf_t *mcf)
     for (i = 0; i < mcf->zone->n; i++) {
         shard = &mcf->zone->shards[i];
 
+        shard->due = 0;
+
         if (ngx_http_exam_flush_lease(mcf, shard) != NGX_OK || !redis.up) {
             continue;
         }
@@ -176,15 +180,42 @@ ngx_http_exam_flush_all(ngx_http_exam_main_conf_t *mcf)
             ngx_http_exam_shard_unlock(shard);
         }
 
-        while (ngx_http_exam_flush_calls < NGX_HTTP_EXAM_FLUSH_CALLS
-               && ngx_http_exam_flush_shard(mcf, shard) == NGX_OK)
-        {
-            /* void */
-        }
+        shard->due = shard->sh->ndirty;
     }
+
+    ngx_http_exam_flush_more(mcf);
 
     if (redis.up) {
         ngx_http_exam_flush_connects = redis.reconnects;
+    }
+}
+
+
+/*
+ * What was due at the tick, call by call, the shards in turn; what has become
+ * dirty since waits for the next tick, or a busy session would be sent without
+ * end.
+ */
+
+static void
+ngx_http_exam_flush_more(ngx_http_exam_main_conf_t *mcf)
+{
+    ngx_uint_t              idle;
+    ngx_http_exam_shard_t  *shard;
+
+    idle = 0;
+
+    while (idle < mcf->zone->n
+           && ngx_http_exam_flush_calls < NGX_HTTP_EXAM_FLUSH_CALLS)
+    {
+        shard = &mcf->zone->shards[ngx_http_exam_flush_turn++ % mcf->zone->n];
+
+        if (shard->due && ngx_http_exam_flush_shard(mcf, shard) == NGX_OK) {
+            idle = 0;
+
+        } else {
+            idle++;
+        }
     }
 }
 
@@ -329,6 +360,8 @@ ngx_http_exam_flush_shard(ngx_http_exam_main_conf_t *mcf,
         return NGX_DECLINED;
     }
 
+    shard->due -= ngx_min(shard->due, call->n);
+
     ngx_http_exam_flush_calls++;
 
     return NGX_OK;
@@ -470,11 +503,9 @@ ngx_http_exam_flush_answer(void *data, redisReply *reply)
         return;
     }
 
-    /* under load one tick's calls are not enough: go on while there is more */
-
-    (void) ngx_http_exam_flush_shard(mcf, call->shard);
-
     ngx_free(call);
+
+    ngx_http_exam_flush_more(mcf);
 }
 
 

@@ -212,7 +212,7 @@ ngx_http_exam_beat_peek(ngx_http_exam_main_conf_t *mcf,
     sh = token->shard->sh;
     token->bucket = &sh->buckets[token->hash & sh->mask];
 
-    __builtin_prefetch(token->bucket);
+    __builtin_prefetch((void *) token->bucket);
 
     return NGX_OK;
 }

@@ -223,6 +223,7 @@ typedef struct {
     ngx_slab_pool_t              *shpool;
     ngx_shm_zone_t               *shm_zone;
     ngx_uint_t                    index;
+    ngx_uint_t                    due;      /* rows, to flush in this tick */
     struct ngx_http_exam_zone_s  *zone;
 } ngx_http_exam_shard_t;
 
