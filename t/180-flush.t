@@ -27,6 +27,10 @@ sub redis_stop { $redis->stop(@_) }
 
 sub redis_start {
     $redis = Exam::Process->redis(dir => Exam::dir() . '/redis', aof => 1);
+
+    # the connection to the old one breaks here, and not in a test
+
+    local $SIG{__WARN__} = sub { };
     eval { Exam::redis_cmd('PING') } for 1, 2;
 }
 
@@ -208,8 +212,7 @@ sub away {
     my $old = cold(sprintf('S%03d', $base), 1);
 
     $last = $api->beat($token, { seq => 1000 + $base,
-                                 state => { queued_segments => $base } })
-        for 1;
+                                 state => { queued_segments => $base } });
     is_200($last, "$how: a heartbeat");
     $last = $last->{json}{server_time};
     is_200($api->beat($old), "$how: of a token never seen here, too");
