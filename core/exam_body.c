@@ -79,7 +79,7 @@ static exam_err_e exam_recorded_value(const exam_kinds_t *kinds,
     const exam_json_value_t *v, int32_t *recorded);
 static void exam_recorded_init(int32_t *recorded);
 static bool exam_key_is(const exam_json_value_t *v, exam_str_t name);
-static void exam_state_member(exam_buf_t *b, const char *name, int64_t n);
+static inline void exam_state_member(exam_buf_t *b, exam_str_t name, int64_t n);
 
 
 #define EXAM_MEMBER(type, name, json, min, max)                               \
@@ -549,11 +549,12 @@ exam_beat_state_json(exam_buf_t *b, const exam_beat_state_t *state,
 
     exam_buf_char(b, '{');
 
+    /* neither a recorder's state nor a kind has a character to be escaped */
+
     if (state->recorder[0] != '\0') {
-        exam_buf_lit(b, "\"recorder\":");
-        exam_buf_json(b, exam_str_make(state->recorder,
-                                       strlen(state->recorder)));
-        exam_buf_char(b, ',');
+        exam_buf_lit(b, "\"recorder\":\"");
+        exam_buf_put(b, state->recorder, strlen(state->recorder));
+        exam_buf_lit(b, "\",");
     }
 
     given = 0;
@@ -564,14 +565,14 @@ exam_beat_state_json(exam_buf_t *b, const exam_beat_state_t *state,
         }
 
         if (given++ == 0) {
-            exam_buf_lit(b, "\"recorded\":{");
+            exam_buf_lit(b, "\"recorded\":{\"");
 
         } else {
-            exam_buf_char(b, ',');
+            exam_buf_lit(b, ",\"");
         }
 
-        exam_buf_json(b, kinds->name[i]);
-        exam_buf_char(b, ':');
+        exam_buf_put(b, kinds->name[i].data, kinds->name[i].len);
+        exam_buf_lit(b, "\":");
         exam_buf_int(b, state->recorded[i]);
     }
 
@@ -579,9 +580,11 @@ exam_beat_state_json(exam_buf_t *b, const exam_beat_state_t *state,
         exam_buf_lit(b, "},");
     }
 
-    exam_state_member(b, "\"queued_segments\":", state->queued_segments);
-    exam_state_member(b, "\"queued_bytes\":", state->queued_bytes);
-    exam_state_member(b, "\"oldest_unsent_s\":", state->oldest_unsent_s);
+    exam_state_member(b, exam_str("\"queued_segments\":"),
+                      state->queued_segments);
+    exam_state_member(b, exam_str("\"queued_bytes\":"), state->queued_bytes);
+    exam_state_member(b, exam_str("\"oldest_unsent_s\":"),
+                      state->oldest_unsent_s);
 
     if (state->focus >= 0) {
         if (state->focus) {
@@ -592,7 +595,7 @@ exam_beat_state_json(exam_buf_t *b, const exam_beat_state_t *state,
         }
     }
 
-    exam_state_member(b, "\"battery\":", state->battery);
+    exam_state_member(b, exam_str("\"battery\":"), state->battery);
 
     /* the last comma, if there is one */
 
@@ -604,14 +607,14 @@ exam_beat_state_json(exam_buf_t *b, const exam_beat_state_t *state,
 }
 
 
-static void
-exam_state_member(exam_buf_t *b, const char *name, int64_t n)
+static inline void
+exam_state_member(exam_buf_t *b, exam_str_t name, int64_t n)
 {
     if (n < 0) {
         return;
     }
 
-    exam_buf_put(b, name, strlen(name));
+    exam_buf_put(b, name.data, name.len);
     exam_buf_int(b, n);
     exam_buf_char(b, ',');
 }

@@ -11,6 +11,10 @@
 #include "exam_buf.h"
 
 
+#define EXAM_UINT_DIGITS    20      /* of UINT64_MAX */
+
+
+static size_t exam_buf_digits(uint64_t n);
 static void exam_buf_escape(exam_buf_t *b, uint8_t c);
 static size_t exam_utf8_next(const uint8_t *p, size_t len);
 
@@ -42,15 +46,21 @@ exam_buf_int(exam_buf_t *b, int64_t n)
 }
 
 
-/* two digits a step: a time in ms has 13 */
+/* from the last digit to the first, two a step: a time in ms has 13 */
 
 void
 exam_buf_uint(exam_buf_t *b, uint64_t n)
 {
-    uint8_t   digits[20], *p;
-    unsigned  two;
+    uint8_t   *p;
+    unsigned   two;
 
-    p = digits + sizeof(digits);
+    p = exam_buf_reserve(b, exam_buf_digits(n));
+
+    if (p == NULL) {
+        return;
+    }
+
+    p = b->pos;
 
     while (n >= 100) {
         two = (unsigned) (n % 100) * 2;
@@ -67,8 +77,27 @@ exam_buf_uint(exam_buf_t *b, uint64_t n)
     } else {
         *--p = (uint8_t) ('0' + n);
     }
+}
 
-    exam_buf_put(b, p, (size_t) (digits + sizeof(digits) - p));
+
+/* 1233 / 4096 is a little more than the logarithm of 2 */
+
+static size_t
+exam_buf_digits(uint64_t n)
+{
+    size_t  digits;
+
+    static const uint64_t  ten[] = {
+        0, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000,
+        1000000000, 10000000000, 100000000000, 1000000000000,
+        10000000000000, 100000000000000, 1000000000000000,
+        10000000000000000, 100000000000000000, 1000000000000000000,
+        10000000000000000000u
+    };
+
+    digits = (size_t) (64 - __builtin_clzll(n | 1)) * 1233 >> 12;
+
+    return digits + (n >= ten[digits]);
 }
 
 
@@ -274,7 +303,7 @@ exam_uint_parse(const uint8_t *p, size_t len, uint64_t max, uint64_t *out)
     size_t    i;
     uint64_t  d, n;
 
-    if (len == 0 || (len > 1 && p[0] == '0')) {
+    if (len == 0 || len > EXAM_UINT_DIGITS || (len > 1 && p[0] == '0')) {
         return false;
     }
 
@@ -287,11 +316,17 @@ exam_uint_parse(const uint8_t *p, size_t len, uint64_t max, uint64_t *out)
 
         d = (uint64_t) (p[i] - '0');
 
-        if (n > max / 10 || d > max - n * 10) {
+        /* only a twentieth digit can be too much for the type */
+
+        if (i + 1 == EXAM_UINT_DIGITS && n > (UINT64_MAX - d) / 10) {
             return false;
         }
 
         n = n * 10 + d;
+    }
+
+    if (n > max) {
+        return false;
     }
 
     *out = n;

@@ -15,7 +15,7 @@
 #include "ngx_http_exam_module.h"
 
 
-#define NGX_HTTP_EXAM_FLUSH_CALLS     4     /* on the way, a process */
+#define NGX_HTTP_EXAM_FLUSH_CALLS     2     /* on the way, a process */
 #define NGX_HTTP_EXAM_FLUSH_LEASE     5     /* intervals */
 #define NGX_HTTP_EXAM_FLUSH_LOOK      (2 * EXAM_FLUSH_ROWS)
 #define NGX_HTTP_EXAM_FLUSH_BUFFER    (EXAM_FLUSH_ROWS * EXAM_FLUSH_ROW_MAX)
