@@ -41,9 +41,14 @@ static exam_err_e ngx_http_exam_login_done(ngx_http_request_t *r,
 static exam_err_e ngx_http_exam_login_refused(ngx_http_request_t *r);
 static exam_str_t ngx_http_exam_word(redisReply *reply, size_t i);
 static int64_t ngx_http_exam_number(redisReply *reply, size_t i);
-static void ngx_http_exam_login_json(ngx_http_request_t *r, exam_buf_t *b,
-    redisReply *reply, const exam_flush_exam_t *exam,
-    const exam_flush_answer_t *answer, exam_str_t token);
+static void ngx_http_exam_login_learn(redisReply *reply,
+    exam_flush_exam_t *exam, exam_flush_answer_t *answer);
+static exam_err_e ngx_http_exam_login_enter(ngx_http_request_t *r,
+    const exam_flush_exam_t *exam, const exam_flush_answer_t *answer,
+    const exam_view_t *view, exam_claims_t *claims);
+static exam_err_e ngx_http_exam_login_json(ngx_http_request_t *r,
+    exam_buf_t *b, redisReply *reply, const exam_flush_exam_t *exam,
+    const exam_view_t *view, const exam_claims_t *claims);
 
 
 ngx_int_t
@@ -258,19 +263,13 @@ static exam_err_e
 ngx_http_exam_login_done(ngx_http_request_t *r, redisReply *reply,
     exam_buf_t *b)
 {
-    size_t                      len;
-    exam_err_e                  err;
-    exam_str_t                  word;
-    ngx_uint_t                  i;
-    exam_view_t                 view;
-    exam_claims_t               claims;
-    exam_flush_exam_t           exam;
-    exam_flush_answer_t         answer;
-    ngx_http_exam_ctx_t        *ctx;
-    ngx_http_exam_login_t      *login;
-    ngx_http_exam_main_conf_t  *mcf;
-
-    u_char  token[EXAM_TOKEN_MAX];
+    exam_err_e            err;
+    exam_str_t            word;
+    exam_view_t           view;
+    exam_claims_t         claims;
+    exam_flush_exam_t     exam;
+    exam_flush_answer_t   answer;
+    ngx_http_exam_ctx_t  *ctx;
 
     if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
         word = ngx_http_exam_word(reply, 1);
@@ -289,61 +288,87 @@ ngx_http_exam_login_done(ngx_http_request_t *r, redisReply *reply,
         return EXAM_ERR_INTERNAL;
     }
 
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+    ctx->now = ngx_http_exam_now();
+
+    ngx_http_exam_login_learn(reply, &exam, &answer);
+
+    ngx_memzero(&view, sizeof(exam_view_t));
+    view.state = exam.state;
+    view.flags = answer.flags;
+    view.paused_at = exam.paused_at;
+    view.own_end = exam.ends_at + exam.pause_ms + answer.extra_s * 1000;
+
+    err = ngx_http_exam_login_enter(r, &exam, &answer, &view, &claims);
+
+    if (err == EXAM_OK) {
+        err = ngx_http_exam_login_json(r, b, reply, &exam, &view, &claims);
+    }
+
+    return err;
+}
+
+
+/* the words of the script's answer, in their order (exam_script.h) */
+
+static void
+ngx_http_exam_login_learn(redisReply *reply, exam_flush_exam_t *exam,
+    exam_flush_answer_t *answer)
+{
+    ngx_uint_t  i;
+    exam_str_t  state;
+
+    state = ngx_http_exam_word(reply, 5);
+
+    exam->state = exam_state_parse((const char *) state.data, state.len);
+    exam->starts_at = ngx_http_exam_number(reply, 6);
+    exam->ends_at = ngx_http_exam_number(reply, 7);
+    exam->pause_ms = ngx_http_exam_number(reply, 8);
+    exam->paused_at = ngx_http_exam_number(reply, 9);
+    exam->version = ngx_http_exam_number(reply, 10);
+
+    answer->gen = (uint64_t) ngx_http_exam_number(reply, 1);
+    answer->ended = EXAM_ENDED_NO;
+    answer->extra_s = ngx_http_exam_number(reply, 11);
+    answer->flags = (unsigned) ngx_http_exam_number(reply, 12);
+
+    for (i = 0; i < EXAM_KINDS_MAX; i++) {
+        answer->stored[i] = -1;
+    }
+}
+
+
+/* the new session: claims of its token, its node in the zone */
+
+static exam_err_e
+ngx_http_exam_login_enter(ngx_http_request_t *r,
+    const exam_flush_exam_t *exam, const exam_flush_answer_t *answer,
+    const exam_view_t *view, exam_claims_t *claims)
+{
+    ngx_http_exam_ctx_t        *ctx;
+    ngx_http_exam_login_t      *login;
+    ngx_http_exam_main_conf_t  *mcf;
+
     mcf = ngx_http_exam_main_conf(r);
     ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
     login = ctx->data;
 
-    ctx->now = ngx_http_exam_now();
+    ngx_memzero(claims, sizeof(exam_claims_t));
 
-    ngx_memzero(&claims, sizeof(exam_claims_t));
-    claims.exam = login->exam;
-    claims.student = login->student;
-    ngx_memcpy(claims.sid, login->sid, EXAM_SID_LEN);
-    claims.gen = (uint64_t) ngx_http_exam_number(reply, 1);
-    claims.iat = ctx->now / 1000;
+    claims->exam = login->exam;
+    claims->student = login->student;
+    ngx_memcpy(claims->sid, login->sid, EXAM_SID_LEN);
+    claims->gen = answer->gen;
+    claims->iat = ctx->now / 1000;
+    claims->exp = ngx_http_exam_token_exp(mcf,
+                                          exam_state_own_end(view, ctx->now),
+                                          ctx->now);
 
-    word = ngx_http_exam_word(reply, 5);
-    exam.state = exam_state_parse((const char *) word.data, word.len);
-    exam.starts_at = ngx_http_exam_number(reply, 6);
-    exam.ends_at = ngx_http_exam_number(reply, 7);
-    exam.pause_ms = ngx_http_exam_number(reply, 8);
-    exam.paused_at = ngx_http_exam_number(reply, 9);
-    exam.version = ngx_http_exam_number(reply, 10);
-
-    answer.gen = claims.gen;
-    answer.ended = EXAM_ENDED_NO;
-    answer.extra_s = ngx_http_exam_number(reply, 11);
-    answer.flags = (unsigned) ngx_http_exam_number(reply, 12);
-
-    for (i = 0; i < EXAM_KINDS_MAX; i++) {
-        answer.stored[i] = -1;
-    }
-
-    if (ngx_http_exam_zone_login(mcf->zone, &claims, ctx->now, &exam, &answer)
+    if (ngx_http_exam_zone_login(mcf->zone, claims, ctx->now, exam, answer)
         != NGX_OK)
     {
         return EXAM_ERR_OVERLOADED;
     }
-
-    ngx_memzero(&view, sizeof(exam_view_t));
-    view.own_end = exam.ends_at + exam.pause_ms + answer.extra_s * 1000;
-    view.paused_at = exam.paused_at;
-
-    claims.exp = ngx_http_exam_token_exp(mcf,
-                                         exam_state_own_end(&view, ctx->now),
-                                         ctx->now);
-
-    len = exam_token_issue(mcf->keys, EXAM_KEY_CANDIDATE, &claims, token,
-                           sizeof(token));
-    if (len == 0) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "exam key file \"%V\" has no key of class candidate",
-                      &mcf->key_file);
-        return EXAM_ERR_INTERNAL;
-    }
-
-    ngx_http_exam_login_json(r, b, reply, &exam, &answer,
-                             exam_str_make(token, len));
 
     return EXAM_OK;
 }
@@ -422,41 +447,43 @@ ngx_http_exam_number(redisReply *reply, size_t i)
 }
 
 
-static void
+static exam_err_e
 ngx_http_exam_login_json(ngx_http_request_t *r, exam_buf_t *b,
-    redisReply *reply, const exam_flush_exam_t *exam,
-    const exam_flush_answer_t *answer, exam_str_t token)
+    redisReply *reply, const exam_flush_exam_t *exam, const exam_view_t *view,
+    const exam_claims_t *claims)
 {
-    size_t                      i;
-    exam_view_t                 view;
+    size_t                      i, len;
     ngx_http_exam_ctx_t        *ctx;
-    ngx_http_exam_login_t      *login;
     ngx_http_exam_main_conf_t  *mcf;
+
+    u_char  token[EXAM_TOKEN_MAX];
 
     mcf = ngx_http_exam_main_conf(r);
     ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
-    login = ctx->data;
 
-    ngx_memzero(&view, sizeof(exam_view_t));
-    view.state = exam->state;
-    view.flags = answer->flags;
-    view.paused_at = exam->paused_at;
-    view.own_end = exam->ends_at + exam->pause_ms + answer->extra_s * 1000;
+    len = exam_token_issue(mcf->keys, EXAM_KEY_CANDIDATE, claims, token,
+                           sizeof(token));
+    if (len == 0) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "exam key file \"%V\" has no key of class candidate",
+                      &mcf->key_file);
+        return EXAM_ERR_INTERNAL;
+    }
 
     exam_buf_lit(b, "{\"token\":\"");
-    exam_buf_put(b, token.data, token.len);
+    exam_buf_put(b, token, len);
     exam_buf_lit(b, "\",\"session\":\"");
-    exam_buf_hex(b, login->sid, EXAM_SID_LEN);
+    exam_buf_hex(b, claims->sid, EXAM_SID_LEN);
     exam_buf_lit(b, "\",\"gen\":");
-    exam_buf_uint(b, answer->gen);
+    exam_buf_uint(b, claims->gen);
     exam_buf_lit(b, ",\"student\":{\"id\":");
-    exam_buf_json(b, login->student);
+    exam_buf_json(b, claims->student);
     exam_buf_lit(b, ",\"name\":");
     exam_buf_json(b, ngx_http_exam_word(reply, 2));
     exam_buf_lit(b, ",\"seat\":");
     exam_buf_json(b, ngx_http_exam_word(reply, 3));
     exam_buf_lit(b, "},\"exam\":{\"id\":");
-    exam_buf_json(b, login->exam);
+    exam_buf_json(b, claims->exam);
     exam_buf_lit(b, ",\"title\":");
     exam_buf_json(b, ngx_http_exam_word(reply, 4));
     exam_buf_lit(b, ",\"state\":");
@@ -464,9 +491,9 @@ ngx_http_exam_login_json(ngx_http_request_t *r, exam_buf_t *b,
     exam_buf_lit(b, ",\"starts_at\":");
     exam_buf_int(b, exam->starts_at);
     exam_buf_lit(b, "},\"ends_at\":");
-    exam_buf_int(b, exam_state_own_end(&view, ctx->now));
+    exam_buf_int(b, exam_state_own_end(view, ctx->now));
     exam_buf_char(b, ',');
-    ngx_http_exam_status_json(b, &view, ctx->now);
+    ngx_http_exam_status_json(b, view, ctx->now);
     exam_buf_lit(b, ",\"server_time\":");
     exam_buf_int(b, ctx->now);
     exam_buf_lit(b, ",\"heartbeat_s\":");
@@ -489,4 +516,6 @@ ngx_http_exam_login_json(ngx_http_request_t *r, exam_buf_t *b,
     }
 
     exam_buf_lit(b, "}}\n");
+
+    return EXAM_OK;
 }

@@ -188,8 +188,8 @@ ngx_int_t ngx_http_exam_problem(ngx_http_request_t *r, exam_err_e err,
     const char *detail);
 
 /*
- * For a 2xx that does not want the body; _problem() does it by itself.  Anything
- * but NGX_OK is what the handler is to return.
+ * For a 2xx that does not want the body; _problem() does it by itself.
+ * Anything but NGX_OK is what the handler is to return.
  */
 
 ngx_int_t ngx_http_exam_drop_body(ngx_http_request_t *r);

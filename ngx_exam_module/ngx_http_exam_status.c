@@ -18,6 +18,12 @@
 
 
 typedef struct {
+    const char  *name;
+    int64_t      value;
+} ngx_http_exam_figure_t;
+
+
+typedef struct {
     ngx_uint_t  sessions;
     ngx_uint_t  online;
     size_t      used;               /* bytes of the zone */
@@ -25,8 +31,8 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_exam_operator(ngx_http_request_t *r);
-static void ngx_http_exam_number_json(exam_buf_t *b, const char *name,
-    int64_t n);
+static void ngx_http_exam_figures_json(exam_buf_t *b,
+    const ngx_http_exam_figure_t *figures, ngx_uint_t n);
 static void ngx_http_exam_thousandths_json(exam_buf_t *b, uint64_t n);
 static void ngx_http_exam_text_json(exam_buf_t *b, const char *name,
     const char *value);
@@ -41,6 +47,9 @@ static int64_t ngx_http_exam_memory_mb(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_zone_figures_t *f);
 static void ngx_http_exam_status_load(ngx_http_exam_main_conf_t *mcf,
     exam_buf_t *b);
+static void ngx_http_exam_status_machine(ngx_http_exam_main_conf_t *mcf,
+    exam_buf_t *b);
+static void ngx_http_exam_status_redis(exam_buf_t *b);
 static void ngx_http_exam_status_peers(exam_buf_t *b);
 static void ngx_http_exam_status_latency(ngx_http_exam_main_conf_t *mcf,
     exam_buf_t *b);
@@ -128,7 +137,11 @@ ngx_http_exam_status_handler(ngx_http_request_t *r)
     exam_buf_lit(&b, "{");
     ngx_http_exam_status_load(mcf, &b);
     exam_buf_lit(&b, ",");
+    ngx_http_exam_status_machine(mcf, &b);
+    exam_buf_lit(&b, ",");
     ngx_http_exam_status_latency(mcf, &b);
+    exam_buf_lit(&b, ",");
+    ngx_http_exam_status_redis(&b);
     exam_buf_lit(&b, ",");
     ngx_http_exam_status_peers(&b);
     exam_buf_lit(&b, ",");
@@ -236,20 +249,30 @@ ngx_http_exam_operator(ngx_http_request_t *r)
 }
 
 
-/* `"name":n`, null when not known */
+/* `"name":n,…`, null for what is not known */
 
 static void
-ngx_http_exam_number_json(exam_buf_t *b, const char *name, int64_t n)
+ngx_http_exam_figures_json(exam_buf_t *b,
+    const ngx_http_exam_figure_t *figures, ngx_uint_t n)
 {
-    exam_buf_char(b, '"');
-    exam_buf_put(b, name, ngx_strlen(name));
-    exam_buf_lit(b, "\":");
+    ngx_uint_t  i;
 
-    if (n == NGX_HTTP_EXAM_UNKNOWN) {
-        exam_buf_lit(b, "null");
+    for (i = 0; i < n; i++) {
 
-    } else {
-        exam_buf_int(b, n);
+        if (i > 0) {
+            exam_buf_char(b, ',');
+        }
+
+        exam_buf_char(b, '"');
+        exam_buf_put(b, figures[i].name, ngx_strlen(figures[i].name));
+        exam_buf_lit(b, "\":");
+
+        if (figures[i].value == NGX_HTTP_EXAM_UNKNOWN) {
+            exam_buf_lit(b, "null");
+
+        } else {
+            exam_buf_int(b, figures[i].value);
+        }
     }
 }
 
@@ -413,17 +436,17 @@ ngx_http_exam_memory_mb(ngx_http_exam_main_conf_t *mcf,
 static void
 ngx_http_exam_status_load(ngx_http_exam_main_conf_t *mcf, exam_buf_t *b)
 {
-    int64_t                         connections, requests;
-    ngx_uint_t                      looked;
-    ngx_core_conf_t                *ccf;
-    ngx_http_exam_stats_t          *st;
-    ngx_http_exam_peers_t          *p;
-    ngx_http_exam_zone_figures_t    f;
+    int64_t                        connections, requests, workers;
+    ngx_core_conf_t               *ccf;
+    ngx_http_exam_stats_t         *st;
+    ngx_http_exam_peers_t         *p;
+    ngx_http_exam_zone_figures_t   f;
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
                                            ngx_core_module);
     st = &mcf->zone->shared->stats;
     p = &ngx_http_exam_peers;
+    workers = ngx_max(ccf->worker_processes, 1);
 
     ngx_http_exam_zone_figures(mcf, &f);
 
@@ -436,73 +459,79 @@ ngx_http_exam_status_load(ngx_http_exam_main_conf_t *mcf, exam_buf_t *b)
     requests = (int64_t) st->requests_total;
 #endif
 
-    ngx_http_exam_number_json(b, "current_connections", connections);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "max_connections",
-                              (int64_t) ngx_cycle->connection_n
-                              * ngx_max(ccf->worker_processes, 1));
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "memory_usage_mb",
-                              ngx_http_exam_memory_mb(mcf, &f));
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "memory_limit_mb",
-                              p->memory_total_kb > 0
-                              ? p->memory_total_kb / 1024
-                              : NGX_HTTP_EXAM_UNKNOWN);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "total_requests", requests);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "error_count", (int64_t) st->errors_total);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "requests_per_s", p->requests_per_s);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "online_students", (int64_t) f.online);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "sessions", (int64_t) f.sessions);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "active_uploads",
-                              (int64_t) st->active_uploads);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "upload_bytes_in_flight",
-                              (int64_t) st->upload_bytes_in_flight);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "heartbeats_total",
-                              (int64_t) st->heartbeats_total);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "shed_total", (int64_t) st->shed_total);
+    {
+        ngx_http_exam_figure_t  figures[] = {
+            { "current_connections", connections },
+            { "max_connections",
+              (int64_t) ngx_cycle->connection_n * workers },
+            { "memory_usage_mb", ngx_http_exam_memory_mb(mcf, &f) },
+            { "memory_limit_mb",
+              p->memory_total_kb > 0 ? p->memory_total_kb / 1024
+                                     : NGX_HTTP_EXAM_UNKNOWN },
+            { "total_requests", requests },
+            { "error_count", (int64_t) st->errors_total },
+            { "requests_per_s", p->requests_per_s },
+            { "online_students", (int64_t) f.online },
+            { "sessions", (int64_t) f.sessions },
+            { "active_uploads", (int64_t) st->active_uploads },
+            { "upload_bytes_in_flight",
+              (int64_t) st->upload_bytes_in_flight },
+            { "heartbeats_total", (int64_t) st->heartbeats_total },
+            { "shed_total", (int64_t) st->shed_total }
+        };
 
-    looked = st->ledger_hits_total + st->ledger_misses_total;
-
-    exam_buf_lit(b, ",\"cache\":{");
-    ngx_http_exam_number_json(b, "hits", (int64_t) st->ledger_hits_total);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "misses", (int64_t) st->ledger_misses_total);
-    exam_buf_lit(b, ",\"hit_rate\":");
-
-    if (looked == 0) {
-        exam_buf_lit(b, "null");
-
-    } else {
-        ngx_http_exam_thousandths_json(b, st->ledger_hits_total * 1000
-                                          / looked);
+        ngx_http_exam_figures_json(b, figures,
+                                   sizeof(figures) / sizeof(figures[0]));
     }
-
-    exam_buf_lit(b, "},\"load\":{");
-    ngx_http_exam_number_json(b, "cpu", p->cpu_busy);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "mem",
-                              p->memory_total_kb > 0
-                              ? 100 - p->memory_available_kb * 100
-                                      / p->memory_total_kb
-                              : NGX_HTTP_EXAM_UNKNOWN);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "disk_io", p->disk_busy);
-    exam_buf_char(b, '}');
 }
 
 
 static void
-ngx_http_exam_status_peers(exam_buf_t *b)
+ngx_http_exam_status_machine(ngx_http_exam_main_conf_t *mcf, exam_buf_t *b)
+{
+    uint64_t                looked;
+    ngx_http_exam_stats_t  *st;
+    ngx_http_exam_peers_t  *p;
+
+    st = &mcf->zone->shared->stats;
+    p = &ngx_http_exam_peers;
+    looked = st->ledger_hits_total + st->ledger_misses_total;
+
+    {
+        ngx_http_exam_figure_t  cache[] = {
+            { "hits", (int64_t) st->ledger_hits_total },
+            { "misses", (int64_t) st->ledger_misses_total }
+        };
+
+        ngx_http_exam_figure_t  load[] = {
+            { "cpu", p->cpu_busy },
+            { "mem", p->memory_total_kb > 0
+                     ? 100 - p->memory_available_kb * 100 / p->memory_total_kb
+                     : NGX_HTTP_EXAM_UNKNOWN },
+            { "disk_io", p->disk_busy }
+        };
+
+        exam_buf_lit(b, "\"cache\":{");
+        ngx_http_exam_figures_json(b, cache, 2);
+        exam_buf_lit(b, ",\"hit_rate\":");
+
+        if (looked == 0) {
+            exam_buf_lit(b, "null");
+
+        } else {
+            ngx_http_exam_thousandths_json(b, st->ledger_hits_total * 1000
+                                              / looked);
+        }
+
+        exam_buf_lit(b, "},\"load\":{");
+        ngx_http_exam_figures_json(b, load, 3);
+        exam_buf_char(b, '}');
+    }
+}
+
+
+static void
+ngx_http_exam_status_redis(exam_buf_t *b)
 {
     ngx_http_exam_peers_t          *p;
     ngx_http_exam_redis_figures_t   redis;
@@ -511,58 +540,76 @@ ngx_http_exam_status_peers(exam_buf_t *b)
 
     ngx_http_exam_redis_figures(ngx_http_exam_redis, &redis);
 
-    exam_buf_lit(b, "\"redis\":{");
-    ngx_http_exam_text_json(b, "state", redis.up ? "up" : "down");
-    exam_buf_lit(b, ",\"latency_ms\":");
+    {
+        ngx_http_exam_figure_t  figures[] = {
+            { "pending", (int64_t) redis.pending },
+            { "reconnects", (int64_t) redis.reconnects },
+            { "memory_used", p->redis_memory_used },
+            { "memory_max", p->redis_memory_max },
+            { "clients", p->redis_clients },
+            { "maxclients", p->redis_maxclients }
+        };
 
-    if (redis.latency_us < 0) {
-        exam_buf_lit(b, "null");
+        exam_buf_lit(b, "\"redis\":{");
+        ngx_http_exam_text_json(b, "state", redis.up ? "up" : "down");
+        exam_buf_lit(b, ",\"latency_ms\":");
 
-    } else {
-        ngx_http_exam_thousandths_json(b, (uint64_t) redis.latency_us);
+        if (redis.latency_us < 0) {
+            exam_buf_lit(b, "null");
+
+        } else {
+            ngx_http_exam_thousandths_json(b, (uint64_t) redis.latency_us);
+        }
+
+        exam_buf_char(b, ',');
+        ngx_http_exam_figures_json(b, figures,
+                                   sizeof(figures) / sizeof(figures[0]));
+        exam_buf_char(b, '}');
     }
+}
 
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "pending", (int64_t) redis.pending);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "reconnects", (int64_t) redis.reconnects);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "memory_used", p->redis_memory_used);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "memory_max", p->redis_memory_max);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "clients", p->redis_clients);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "maxclients", p->redis_maxclients);
 
-    exam_buf_lit(b, "},\"mysql\":{");
-    ngx_http_exam_text_json(b, "state", p->mysql_state);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "latency_ms", p->mysql_latency_ms);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "connections", p->mysql_connections);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "max_connections", p->mysql_max_connections);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "slow_queries", p->mysql_slow_queries);
+static void
+ngx_http_exam_status_peers(exam_buf_t *b)
+{
+    ngx_http_exam_peers_t  *p;
 
-    exam_buf_lit(b, "},\"spool\":{");
-    ngx_http_exam_number_json(b, "free_bytes", p->spool_free);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "ready", p->worker_ready);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "oldest_ready_s", p->worker_lag_s);
-    exam_buf_lit(b, ",\"full_at\":null},\"worker\":{");
-    ngx_http_exam_text_json(b, "state", p->worker_state);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "lag_s", p->worker_lag_s);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "processing_ms", p->worker_processing_ms);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "stored_total", p->worker_stored_total);
-    exam_buf_char(b, ',');
-    ngx_http_exam_number_json(b, "failed_total", p->worker_failed_total);
-    exam_buf_lit(b, "},\"clock_skew_ms\":");
+    p = &ngx_http_exam_peers;
+
+    {
+        ngx_http_exam_figure_t  mysql[] = {
+            { "latency_ms", p->mysql_latency_ms },
+            { "connections", p->mysql_connections },
+            { "max_connections", p->mysql_max_connections },
+            { "slow_queries", p->mysql_slow_queries }
+        };
+
+        ngx_http_exam_figure_t  spool[] = {
+            { "free_bytes", p->spool_free },
+            { "ready", p->worker_ready },
+            { "oldest_ready_s", p->worker_lag_s },
+            { "full_at", NGX_HTTP_EXAM_UNKNOWN }
+        };
+
+        ngx_http_exam_figure_t  worker[] = {
+            { "lag_s", p->worker_lag_s },
+            { "processing_ms", p->worker_processing_ms },
+            { "stored_total", p->worker_stored_total },
+            { "failed_total", p->worker_failed_total }
+        };
+
+        exam_buf_lit(b, "\"mysql\":{");
+        ngx_http_exam_text_json(b, "state", p->mysql_state);
+        exam_buf_char(b, ',');
+        ngx_http_exam_figures_json(b, mysql, 4);
+        exam_buf_lit(b, "},\"spool\":{");
+        ngx_http_exam_figures_json(b, spool, 4);
+        exam_buf_lit(b, "},\"worker\":{");
+        ngx_http_exam_text_json(b, "state", p->worker_state);
+        exam_buf_char(b, ',');
+        ngx_http_exam_figures_json(b, worker, 4);
+        exam_buf_lit(b, "},\"clock_skew_ms\":");
+    }
 
     if (p->skew_known) {
         exam_buf_int(b, p->clock_skew_ms);

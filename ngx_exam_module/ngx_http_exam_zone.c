@@ -16,6 +16,8 @@
 #define NGX_HTTP_EXAM_ZONE_MIN     (1024 * 1024)   /* a shard */
 
 
+static ngx_http_exam_zone_t *ngx_http_exam_zone_add(ngx_conf_t *cf,
+    ngx_str_t *name, size_t size, ngx_uint_t n);
 static ngx_int_t ngx_http_exam_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 static ngx_int_t ngx_http_exam_shard_create(ngx_http_exam_shard_t *shard);
 static ngx_int_t ngx_http_exam_objects_create(ngx_slab_pool_t *shpool,
@@ -28,13 +30,10 @@ ngx_http_exam_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_exam_main_conf_t  *mcf = conf;
 
-    u_char                 *p;
-    ssize_t                 size;
-    ngx_int_t               n;
-    ngx_str_t              *value, name, s;
-    ngx_uint_t              i;
-    ngx_http_exam_zone_t   *zone;
-    ngx_http_exam_shard_t  *shard;
+    u_char     *p;
+    ssize_t     size;
+    ngx_int_t   n;
+    ngx_str_t  *value, name, s;
 
     if (mcf->zone != NULL) {
         return "is duplicate";
@@ -82,45 +81,60 @@ ngx_http_exam_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    mcf->zone = ngx_http_exam_zone_add(cf, &name, size, n);
+
+    return mcf->zone ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/* a zone of shared memory a shard: each has the slab mutex of its own */
+
+static ngx_http_exam_zone_t *
+ngx_http_exam_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size,
+    ngx_uint_t n)
+{
+    ngx_str_t               s;
+    ngx_uint_t              i;
+    ngx_http_exam_zone_t   *zone;
+    ngx_http_exam_shard_t  *shard;
+
     zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_exam_zone_t));
     if (zone == NULL) {
-        return NGX_CONF_ERROR;
+        return NULL;
     }
 
-    zone->name = name;
+    zone->name = *name;
     zone->size = size;
     zone->n = n;
 
     zone->shards = ngx_pcalloc(cf->pool, n * sizeof(ngx_http_exam_shard_t));
     if (zone->shards == NULL) {
-        return NGX_CONF_ERROR;
+        return NULL;
     }
 
-    for (i = 0; i < zone->n; i++) {
+    for (i = 0; i < n; i++) {
         shard = &zone->shards[i];
         shard->index = i;
         shard->zone = zone;
 
-        s.data = ngx_pnalloc(cf->pool, name.len + NGX_INT_T_LEN + 1);
+        s.data = ngx_pnalloc(cf->pool, name->len + NGX_INT_T_LEN + 1);
         if (s.data == NULL) {
-            return NGX_CONF_ERROR;
+            return NULL;
         }
 
-        s.len = ngx_sprintf(s.data, "%V:%ui", &name, i) - s.data;
+        s.len = ngx_sprintf(s.data, "%V:%ui", name, i) - s.data;
 
         shard->shm_zone = ngx_shared_memory_add(cf, &s, size / n,
                                                 &ngx_http_exam_module);
         if (shard->shm_zone == NULL) {
-            return NGX_CONF_ERROR;
+            return NULL;
         }
 
         shard->shm_zone->init = ngx_http_exam_zone_init;
         shard->shm_zone->data = shard;
     }
 
-    mcf->zone = zone;
-
-    return NGX_CONF_OK;
+    return zone;
 }
 
 
