@@ -102,7 +102,8 @@ sub response {
 
         my ($line, @lines) = split /\r\n/, $head;
         ($res{status}) = $line =~ m{\AHTTP/1\.1 (\d+)};
-        $res{headers} = { map { /^([^:]+): *(.*)$/ ? (lc $1, $2) : () } @lines };
+        $res{headers} = { map { /^([^:]+): *(.*)$/ ? (lc $1, $2) : () }
+                              @lines };
 
         last if $res{status} != 100;
         $continued++;
