@@ -32,7 +32,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from lib import (EXAM, LOAD_CPU, ROOT, Beat, Folder, Nginx, Redis,  # noqa
+from lib import (EXAM, LOAD_CPU, ROOT, Beat, Folder, Nginx, Redis,
                  fail, machine, median, result, wait_for)
 
 HERE = pathlib.Path(__file__).resolve().parent
