@@ -123,7 +123,13 @@ is($login->{status}, 200, 'a login');
     kill 'STOP', $redis->pid;
 
     my $waiting = begin(student());
-    ok((Exam::wait_for { $api->status->{redis}{pending} >= 1 }), 'pending');
+    my $leaving = begin(student());
+    ok((Exam::wait_for { $api->status->{redis}{pending} >= 2 }), 'pending');
+
+    # the answer will come for a request that is no more
+    close $leaving;
+    ok((Exam::wait_for { $api->status->{current_connections} <= 2 }),
+       'a client has left');
 
     my $start = time;
     $redis->stop('KILL');
