@@ -76,6 +76,7 @@ typedef struct {
     unsigned            ncols;
     MYSQL_BIND         *binds;
     exam_stmt_col_t    *cols;
+    bool                rebind;     /* a column's buffer has grown */
 } exam_stmt_t;
 
 

@@ -356,6 +356,20 @@ exam_stmt_fetch(exam_stmt_t *s)
         return EXAM_DB_LOST;
     }
 
+    /*
+     * The library has its own copy of the binds.  It is renewed here, not when
+     * a buffer grows: MariaDB's up to 10.11.18 clears the lengths meanwhile.
+     */
+
+    if (s->rebind) {
+
+        if (mysql_stmt_bind_result(s->stmt, s->binds) != 0) {
+            return exam_stmt_fail(s);
+        }
+
+        s->rebind = false;
+    }
+
     switch (mysql_stmt_fetch(s->stmt)) {
 
     case 0:
@@ -405,12 +419,8 @@ exam_stmt_grow(exam_stmt_t *s)
         if (mysql_stmt_fetch_column(s->stmt, &s->binds[i], i, 0) != 0) {
             return exam_stmt_fail(s);
         }
-    }
 
-    /* the library has its own copy of the binds */
-
-    if (mysql_stmt_bind_result(s->stmt, s->binds) != 0) {
-        return exam_stmt_fail(s);
+        s->rebind = true;
     }
 
     return EXAM_DB_OK;
