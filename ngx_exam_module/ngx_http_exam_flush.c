@@ -41,6 +41,8 @@ typedef struct {
 
 static void ngx_http_exam_flush_timer(ngx_event_t *ev);
 static void ngx_http_exam_flush_all(ngx_http_exam_main_conf_t *mcf);
+static void ngx_http_exam_flush_watch(void);
+static void ngx_http_exam_flush_watched(void *data, redisReply *reply);
 static void ngx_http_exam_flush_more(ngx_http_exam_main_conf_t *mcf);
 static ngx_int_t ngx_http_exam_flush_lease(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_shard_t *shard);
@@ -180,6 +182,10 @@ ngx_http_exam_flush_all(ngx_http_exam_main_conf_t *mcf)
             ngx_http_exam_shard_unlock(shard);
         }
 
+        if (i == 0) {
+            ngx_http_exam_flush_watch();
+        }
+
         shard->due = shard->sh->ndirty;
     }
 
@@ -187,6 +193,63 @@ ngx_http_exam_flush_all(ngx_http_exam_main_conf_t *mcf)
 
     if (redis.up) {
         ngx_http_exam_flush_connects = redis.reconnects;
+    }
+}
+
+
+/*
+ * Redis may be emptied and filled again between two calls, without a word to
+ * anybody: `exam:loaded` then has another value.
+ */
+
+static void
+ngx_http_exam_flush_watch(void)
+{
+    ngx_http_exam_args_t  args;
+
+    ngx_http_exam_args_init(&args);
+    ngx_http_exam_args_lit(&args, "GET");
+    ngx_http_exam_args_lit(&args, EXAM_KEY_LOADED);
+
+    (void) ngx_http_exam_redis_command(ngx_http_exam_redis, NULL, args.n,
+                                       args.argv, ngx_http_exam_flush_watched,
+                                       NULL);
+}
+
+
+static void
+ngx_http_exam_flush_watched(void *data, redisReply *reply)
+{
+    ngx_uint_t                  i, was, loaded;
+    ngx_http_exam_shard_t      *shard;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                              ngx_http_exam_module);
+
+    if (ngx_http_exam_redis_away(reply)) {
+        return;
+    }
+
+    if (reply->type != REDIS_REPLY_STRING) {
+        ngx_http_exam_flush_emptied(mcf);
+        return;
+    }
+
+    loaded = ngx_crc32_long((u_char *) reply->str, reply->len);
+    was = mcf->zone->shared->loaded;
+    mcf->zone->shared->loaded = loaded;
+
+    if (was == 0 || was == loaded) {
+        return;
+    }
+
+    for (i = 0; i < mcf->zone->n; i++) {
+        shard = &mcf->zone->shards[i];
+
+        ngx_http_exam_shard_lock(shard);
+        ngx_http_exam_flush_requeue_locked(shard, 1);
+        ngx_http_exam_shard_unlock(shard);
     }
 }
 
