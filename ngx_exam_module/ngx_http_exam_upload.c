@@ -14,7 +14,8 @@
 #include "ngx_http_exam_upload.h"
 
 
-#define NGX_HTTP_EXAM_UPLOAD_LONG  60000    /* ms of a task, then a warning */
+#define NGX_HTTP_EXAM_UPLOAD_LONG   60000   /* ms of a task, then a warning */
+#define NGX_HTTP_EXAM_UPLOAD_RETRY  500     /* ms until a removal is retried */
 
 
 typedef enum {
@@ -264,12 +265,21 @@ ngx_http_exam_upload_thread(void *data, ngx_log_t *log)
 }
 
 
+/* the task is done, or its timer has fired: too long, or to be tried again */
+
 static void
 ngx_http_exam_upload_done(ngx_event_t *ev)
 {
     ngx_uint_t               i;
     ngx_connection_t        *c;
     ngx_http_exam_upload_t  *u = ev->data;
+
+    if (ev->timedout && !u->busy) {
+        ev->timedout = 0;
+        ngx_http_exam_upload_remove(u);
+        ngx_http_exam_upload_release(u);
+        return;
+    }
 
     if (ev->timedout) {
         ev->timedout = 0;
@@ -512,13 +522,22 @@ ngx_http_exam_upload_remove(ngx_http_exam_upload_t *u)
         return;
     }
 
-    if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_REMOVE) != NGX_OK) {
+    if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_REMOVE) == NGX_OK) {
+        return;
+    }
+
+    if (ngx_http_exam_spool.exiting) {
 
         /* without its lock the part is the next sweep's */
 
         (void) close(u->writer.fd);
         u->writer.fd = -1;
+
+        return;
     }
+
+    ngx_http_exam_upload_hold(u);
+    ngx_add_timer(&u->task->event, NGX_HTTP_EXAM_UPLOAD_RETRY);
 }
 
 

@@ -55,7 +55,10 @@ sub eventually {
 }
 
 
-sub files { return sort map { s{^\Q$spool\E/}{}r } glob("$spool/$_[0]") }
+sub files {
+    my @files = sort map { s{^\Q$spool\E/}{}r } glob("$spool/$_[0]");
+    return @files;
+}
 
 
 # random enough that a swapped or lost buffer shows

@@ -42,7 +42,10 @@ sub put {
 }
 
 
-sub files { return sort map { s{^\Q$spool\E/}{}r } glob("$spool/$_[0]") }
+sub files {
+    my @files = sort map { s{^\Q$spool\E/}{}r } glob("$spool/$_[0]");
+    return @files;
+}
 
 sub eventually {
     my ($true) = @_;
@@ -86,7 +89,13 @@ sub traced {
 }
 
 
-my $server = Exam::server(workers => 1);
+# One thread, because strace counts the calls of each by itself; a short
+# timeout, so that a slow disk would be taken for a slow client.
+my $server = Exam::server(workers => 1,
+    main => 'thread_pool one threads=1;',
+    http => Exam::http_lines(exam_thread_pool => 'one'),
+    server => Exam::slurp("$Exam::Process::Root/nginx-conf/api.inc")
+        =~ s/client_body_timeout\s+\w+;/client_body_timeout 1s;/r);
 my $worker;
 
 # the process has its name a moment after it has its socket
@@ -166,6 +175,8 @@ for (
     ['a file system without fallocate', 'fallocate:error=EOPNOTSUPP', 201,
      undef, 1],
     ['the part cannot be made', 'openat:error=EACCES', 500, 'internal', 0],
+    ['a write that O_DIRECT does not take', 'pwrite64:error=EINVAL:when=1',
+     201, undef, 1],
     ['the disk is full in the middle', 'pwrite64:error=ENOSPC:when=2', 507,
      'disk_full', 1],
     ['the disk is broken in the middle', 'pwrite64:error=EIO:when=2', 500,
@@ -207,7 +218,7 @@ for (
 
         if ($status != 201) {
             ok eventually(sub { !files('part/*/*') }), "$what: no part stays";
-            is_deeply scalar(files('ready/*')), $before,
+            ok eventually(sub { $before == files('ready/*') }),
                 "$what: nothing is handed over";
 
             $n = $number;
@@ -238,9 +249,14 @@ SKIP: {
 
 SKIP: {
     my @res;
-    my @lines = traced($worker, ['-e', 'trace=fsync', '-e',
-                                 'inject=fsync:delay_enter=300000'], sub {
-        my @c = map { Exam::Wire->new($server) } 0, 1;
+    my $pid;
+    my $pair = Exam::server();
+
+    eventually(sub { ($pid) = $pair->workers; return $pid });
+
+    my @lines = traced($pid, ['-e', 'trace=fsync', '-e',
+                              'inject=fsync:delay_enter=300000'], sub {
+        my @c = map { Exam::Wire->new($pair) } 0, 1;
 
         for (0, 1) {
             $c[$_]->head(PUT => "/api/v1/recordings/screen/$n", fields());
@@ -256,6 +272,7 @@ SKIP: {
 
     is_deeply [map { $_->{status} } @res], [201, 409],
         'one is finished, the other waits for it and is told';
+    $pair->stop('QUIT');
     is scalar(grep { Exam::slurp("$spool/$_") =~ /^(?:hello|other)$/ }
               files('ready/*.rec')), 1, 'one file';
 }
@@ -265,10 +282,10 @@ SKIP: {
 
 SKIP: {
     my ($c, $res, $rss);
-    my $body = 'y' x 8_000_000;
+    my $body = 'y' x 3_500_000;
 
     my @lines = traced($worker, ['-e', 'trace=pwrite64', '-e',
-                                 'inject=pwrite64:delay_enter=100000'], sub {
+                                 'inject=pwrite64:delay_enter=400000'], sub {
         $c = Exam::Wire->new($server);
         $c->head(PUT => "/api/v1/recordings/screen/$n",
                  fields('Content-Length' => length $body));
@@ -305,6 +322,53 @@ SKIP: {
     ok Exam::slurp("$spool/ready/$res->{json}{id}.rec") eq $body,
         'with all its bytes';
     ok eventually(sub { !-e "/proc/$worker" }), 'then the old process leaves';
+}
+
+
+# ---- more uploads than the threads can take
+
+SKIP: {
+    my ($pid, $res);
+    my $busy = Exam::server(
+        main => 'thread_pool one threads=1 max_queue=1;',
+        http => Exam::http_lines(exam_thread_pool => 'one',
+                                 exam_kind_uploads => '4'));
+
+    Exam::allow_errors(qr/thread pool "one" queue overflow/);
+    eventually(sub { ($pid) = $busy->workers; return $pid });
+
+    my @lines = traced($pid, ['-e', 'trace=pwrite64', '-e',
+                              'inject=pwrite64:delay_enter=500000:when=1'],
+    sub {
+        my @c = map { Exam::Wire->new($busy) } 0 .. 4;
+
+        for (0 .. 4) {
+            $c[$_]->head(PUT => '/api/v1/recordings/'
+                                . ($_ & 1 ? 'camera/' : 'screen/') . (60 + $_),
+                         fields($_ ? (Expect => '100-continue') : ()));
+            $c[0]->send('hello') if $_ == 0;
+
+            # the thread is writing the first, one more may wait for it
+            eventually(sub { files('part/*/*.part') }) if $_ == 0;
+        }
+
+        $res = $c[4]->response;
+        $_->close for @c;
+    });
+
+    skip 'processes cannot be traced here', 6 unless @lines;
+
+    is $res->{status}, 503, 'no thread for it: 503';
+    is $res->{code}, 'overloaded', 'overloaded';
+    like $res->{headers}{'retry-after'}, qr/^\d+$/, 'for a while';
+    is $res->{continued}, 0, 'before its body';
+
+    ok eventually(sub {
+        $n = 70;
+        return put($busy, 'hello')->{status} == 201;
+    }), 'then there is one again';
+    ok eventually(sub { !files('part/*/*') }), 'no part stays';
+    $busy->stop('QUIT');
 }
 
 

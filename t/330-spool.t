@@ -54,7 +54,10 @@ sub get {
 
 sub status { return Exam::request('GET', "$_[0]{url}/status")->{json} }
 
-sub files { return sort map { s{^\Q$spool\E/}{}r } glob("$spool/$_[0]") }
+sub files {
+    my @files = sort map { s{^\Q$spool\E/}{}r } glob("$spool/$_[0]");
+    return @files;
+}
 
 sub eventually {
     my ($true) = @_;
@@ -260,6 +263,45 @@ like Exam::request('GET', "$server->{url}/metrics")->{content},
 
     close $lock;
     ok eventually(sub { !-e "$spool/$left" }), 'then it scans too';
+}
+
+
+# ---- clients that stall
+
+{
+    my $impatient = Exam::server(
+        main => 'worker_shutdown_timeout 1s;',
+        server => Exam::slurp("$Exam::Process::Root/nginx-conf/api.inc")
+            =~ s/client_body_timeout\s+\w+;/client_body_timeout 1s;/r);
+    my $c = Exam::Wire->new($impatient);
+
+    $c->head(PUT => '/api/v1/recordings/camera/6',
+             fields('Content-Length' => 300_000));
+    $c->send('x' x 100_000);
+    ok $c->closed, 'no byte for client_body_timeout: the connection ends';
+    ok eventually(sub { 1 == (() = files('part/*/*.part')) }),
+        'the part is removed';
+    is status($impatient)->{active_uploads}, 0, 'no upload is open';
+    $impatient->stop('QUIT');
+
+    my $leaving = Exam::server(main => 'worker_shutdown_timeout 1s;');
+    my $old;
+
+    eventually(sub { ($old) = $leaving->workers; return $old });
+
+    $c = Exam::Wire->new($leaving);
+    $c->head(PUT => '/api/v1/recordings/camera/6',
+             fields('Content-Length' => 300_000));
+    $c->send('x' x 100_000);
+    ok eventually(sub { status($leaving)->{active_uploads} == 1 }),
+        'an upload is open';
+
+    kill 'HUP', $leaving->{pid};
+    ok $c->closed, 'worker_shutdown_timeout ends it';
+    ok eventually(sub { !-e "/proc/$old" }), 'the old process leaves';
+    ok eventually(sub { 1 == (() = files('part/*/*.part')) }),
+        'without leaving its part';
+    is status($leaving)->{active_uploads}, 0, 'no upload is open';
 }
 
 
