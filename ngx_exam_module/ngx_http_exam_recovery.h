@@ -18,7 +18,7 @@
 #include "../core/exam_manifest.h"
 
 
-#define NGX_HTTP_EXAM_RECOVERY_BATCH  16
+#define NGX_HTTP_EXAM_RECOVERY_BATCH  8
 #define NGX_HTTP_EXAM_RECOVERY_ARENA  12288     /* of a manifest's parser */
 #define NGX_HTTP_EXAM_RECOVERY_LOCK   "recovery.lock"   /* in the spool */
 

@@ -154,6 +154,26 @@ for ([$body, 200], [$other, 409]) {
     is $res->{continued}, 0, "$status without asking for the body";
 }
 
+# whatever a dictionary of RFC 8941 may look like
+my $sha = digest($body);
+
+for my $field (
+    [$sha =~ s/=:\z/:/r], ["sha-512=:AA==:, $sha"], ["$sha,md5=:AAAA:"],
+    ["$sha\t, \tmd5=:AAAA:"], ["$sha;a=1;b=\"x;,y\\\"\"; c;d=?1;e=:AA==:"],
+    ["*x.y-z_1=::, $sha"], [digest('x') . ", $sha"], ['md5=:AAAA:', $sha],
+    [$sha, ''],
+) {
+    my $c = Exam::Wire->new($server);
+
+    $c->head(PUT => path('screen', 0), [
+        %{ fields('S001') }, 'Content-Length' => length $body,
+        (map {; 'content-digest' => $_ } @$field), Expect => '100-continue']);
+    is $c->response->{status}, 200, "digest @$field";
+}
+
+is put('S001', 'screen', 9, 'x', 'Content-Digest' => 'md5=:AAAA:')->{status},
+    201, 'an unknown algorithm is passed over';
+
 # a body that comes anyway is not taken for the next request
 {
     my $c = Exam::Wire->new($server);
