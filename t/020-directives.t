@@ -277,7 +277,7 @@ refused('exam_max_bytes', '' => $number,
              'x', '-1', '1t', '""'), '0' => qr/value must be/);
 is_duplicate('exam_max_bytes', '1m');
 
-for my $row (['exam_max_segments', 1000000], ['exam_segment_window', 1000000],
+for my $row (['exam_max_segments', 1000000], ['exam_segment_window', 1000],
              ['exam_kind_uploads', 4])
 {
     my ($directive, $max) = @$row;

@@ -299,11 +299,23 @@ is($dirty->metric('zone_resets_total'), 0, 'no shard was emptied');
 # ---- more exams than a shard has rows for
 
 my $many = node();
+my %own;
+
+for my $i (1 .. 3) {
+    my $ends_at = Exam::now_ms() + $i * 3_600_000;
+
+    Exam::load_exam("own$i", students => \%students, ends_at => $ends_at);
+    $own{ $many->login("own$i", 'S001')->{json}{token} } = $ends_at;
+}
+
 my @exams = map { "many$_" } 1 .. 140;
 my @of = map { Exam::token(exam => $_, student => 'S001') } @exams;
 
 is(scalar(grep { $many->beat($_)->{status} != 200 } @of), 0,
    'heartbeats of 140 exams');
-cmp_ok($many->metric('sessions'), '>=', 100, 'of which over a hundred are kept');
+cmp_ok($many->metric('sessions'), '>=', 100,
+       'of which over a hundred are kept');
+is(scalar(grep { $many->beat($_)->{json}{ends_at} != $own{$_} } keys %own), 0,
+   'none takes the place of an exam that has sessions');
 
 done_testing();

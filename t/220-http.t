@@ -214,6 +214,8 @@ is_problem($res, 413, 'too_large', 'too large: refused without asking');
 ($res) = $api->raw(raw_request('POST', '/health',
                    ['Expect: 100-continue', 'Content-Length: 10'], ''));
 is_problem($res, 405, 'method_not_allowed', 'a method: refused likewise');
+is($res->{headers}{connection}, 'close',
+   'and closed, for nobody knows whether the body comes');
 
 @answers = $api->raw($expect);
 ok($answers[0]{status} == 200 || $answers[0]{status} == 100,
