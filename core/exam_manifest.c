@@ -49,7 +49,6 @@ static exam_err_e exam_manifest_check(const exam_manifest_raw_t *raw,
     exam_manifest_t *m);
 static bool exam_manifest_hash(const exam_manifest_raw_t *raw,
     exam_manifest_t *m);
-static bool exam_manifest_text(exam_str_t s);
 static void exam_manifest_string(exam_buf_t *b, const char *name,
     exam_str_t s);
 static void exam_manifest_int(exam_buf_t *b, const char *name, int64_t n,
@@ -229,8 +228,8 @@ exam_manifest_check(const exam_manifest_raw_t *raw, exam_manifest_t *m)
         || !exam_id_student(raw->student)
         || !exam_sid_parse(raw->session, m->sid)
         || !exam_id_node(raw->node)
-        || !exam_manifest_text(raw->content_type)
-        || !exam_manifest_text(raw->boot_id))
+        || !exam_type_valid(raw->content_type)
+        || !exam_type_valid(raw->boot_id))
     {
         return EXAM_ERR_BAD_VALUE;
     }
@@ -278,23 +277,6 @@ exam_manifest_hash(const exam_manifest_raw_t *raw, exam_manifest_t *m)
     return raw->length == raw->durable_offset
            && exam_hex_decode(raw->sha256.data, raw->sha256.len, m->sha256,
                               EXAM_HASH_LEN);
-}
-
-
-/* printable ASCII: what a header value and a boot id consist of */
-
-static bool
-exam_manifest_text(exam_str_t s)
-{
-    size_t  i;
-
-    for (i = 0; i < s.len; i++) {
-        if (s.data[i] < 0x20 || s.data[i] > 0x7e) {
-            return false;
-        }
-    }
-
-    return true;
 }
 
 
@@ -396,6 +378,21 @@ exam_type_extension(exam_str_t content_type)
     type = exam_type_find(content_type);
 
     return type == NULL ? "bin" : type->extension;
+}
+
+
+bool
+exam_type_valid(exam_str_t content_type)
+{
+    size_t  i;
+
+    for (i = 0; i < content_type.len; i++) {
+        if (content_type.data[i] < 0x20 || content_type.data[i] > 0x7e) {
+            return false;
+        }
+    }
+
+    return content_type.len > 0 && content_type.len <= EXAM_TYPE_MAX;
 }
 
 

@@ -87,6 +87,10 @@ const char *exam_type_extension(exam_str_t content_type);
 
 bool exam_type_recording(exam_str_t content_type);
 
+/* what a manifest takes: 1 to EXAM_TYPE_MAX bytes of printable ASCII */
+
+bool exam_type_valid(exam_str_t content_type);
+
 /*
  * `<exam>/<student>/<sid>-<kind>-<n>-<id>.<ext>` below the store; the side-car
  * has ".json" behind that.

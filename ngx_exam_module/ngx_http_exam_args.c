@@ -1,8 +1,8 @@
 
 /*
- * The words of a call to Redis (see the header).  No call has more of them, or
- * longer ones, than the memory was made for; one that had would be cut at the
- * last word that fits and refused by the script.
+ * The words of a call to Redis and of its answer (see the header).  No call has
+ * more of them, or longer ones, than the memory was made for; one that had would
+ * be cut at the last word that fits and refused by the script.
  */
 
 
@@ -89,4 +89,37 @@ static size_t
 ngx_http_exam_args_room(ngx_http_exam_args_t *a)
 {
     return a->memory + sizeof(a->memory) - a->pos;
+}
+
+
+exam_str_t
+ngx_http_exam_reply_word(redisReply *reply, size_t i)
+{
+    redisReply  *word;
+
+    word = reply->element[i];
+
+    if (word->type != REDIS_REPLY_STRING && word->type != REDIS_REPLY_STATUS) {
+        return exam_str("");
+    }
+
+    return exam_str_make(word->str, word->len);
+}
+
+
+int64_t
+ngx_http_exam_reply_number(redisReply *reply, size_t i)
+{
+    uint64_t    n;
+    exam_str_t  word;
+
+    word = ngx_http_exam_reply_word(reply, i);
+
+    if (word.len > 0 && word.data[0] == '-') {
+        return exam_uint_parse(word.data + 1, word.len - 1, INT64_MAX, &n)
+               ? -(int64_t) n : 0;
+    }
+
+    return exam_uint_parse(word.data, word.len, INT64_MAX, &n)
+           ? (int64_t) n : 0;
 }

@@ -1,7 +1,8 @@
 
 /*
  * The words of a call to Redis: keys and numbers written into the caller's
- * memory, which must live until the call was made (the adapter copies).
+ * memory, which must live until the call was made (the adapter copies).  And
+ * the words of a script's answer.
  */
 
 
@@ -11,6 +12,8 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+
+#include <hiredis/hiredis.h>
 
 #include "../core/exam_redis_row.h"
 
@@ -45,6 +48,15 @@ void ngx_http_exam_args_hex(ngx_http_exam_args_t *a, const void *data,
 
 void ngx_http_exam_args_key(ngx_http_exam_args_t *a, exam_key_e key,
     exam_str_t exam, exam_str_t sub);
+
+
+/*
+ * Element i of an array that a script answered, which has it: "" and 0 for what
+ * is of another type.
+ */
+
+exam_str_t ngx_http_exam_reply_word(redisReply *reply, size_t i);
+int64_t ngx_http_exam_reply_number(redisReply *reply, size_t i);
 
 
 #endif /* NGX_HTTP_EXAM_ARGS_H_INCLUDED */

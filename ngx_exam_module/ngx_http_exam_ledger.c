@@ -8,6 +8,12 @@
 #include "ngx_http_exam_ledger.h"
 
 
+static ngx_int_t ngx_http_exam_ledger_pair(const exam_kinds_t *kinds,
+    redisReply *field, redisReply *value, ngx_http_exam_ledger_entry_t *e);
+static int ngx_libc_cdecl ngx_http_exam_ledger_order(const void *one,
+    const void *two);
+
+
 static const char  *ngx_http_exam_sets[] = {
     "stored", "received", "receiving", "lost", "refused"
 };
@@ -28,32 +34,82 @@ ngx_http_exam_ledger_init(ngx_http_exam_ledger_t *l)
 
 
 ngx_int_t
-ngx_http_exam_ledger_pair(const exam_kinds_t *kinds, redisReply *field,
-    redisReply *value, uint8_t sid[EXAM_SID_LEN], ngx_uint_t *kind,
-    uint32_t *n, exam_seg_e *state)
+ngx_http_exam_ledger_read(ngx_http_request_t *r, redisReply *reply,
+    size_t from, ngx_array_t *entries)
 {
-    int            found;
+    size_t                         i;
+    ngx_uint_t                     n;
+    ngx_http_exam_main_conf_t     *mcf;
+    ngx_http_exam_ledger_entry_t  *e;
+
+    mcf = ngx_http_exam_main_conf(r);
+    n = reply->elements > from ? (reply->elements - from) / 2 : 0;
+
+    if (ngx_array_init(entries, r->pool, ngx_max(n, 1),
+                       sizeof(ngx_http_exam_ledger_entry_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = from; i + 1 < reply->elements; i += 2) {
+
+        e = ngx_array_push(entries);
+        if (e == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (ngx_http_exam_ledger_pair(&mcf->kinds, reply->element[i],
+                                      reply->element[i + 1], e)
+            != NGX_OK)
+        {
+            entries->nelts--;
+        }
+    }
+
+    ngx_qsort(entries->elts, entries->nelts, entries->size,
+              ngx_http_exam_ledger_order);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_exam_ledger_pair(const exam_kinds_t *kinds, redisReply *field,
+    redisReply *value, ngx_http_exam_ledger_entry_t *e)
+{
+    int            kind;
     exam_str_t     name;
     exam_ledger_t  entry;
 
     if (field->type != REDIS_REPLY_STRING || value->type != REDIS_REPLY_STRING
         || !exam_ledger_field_parse(exam_str_make(field->str, field->len),
-                                    sid, &name, n)
+                                    e->sid, &name, &e->n)
         || !exam_ledger_parse(exam_str_make(value->str, value->len), &entry))
     {
         return NGX_DECLINED;
     }
 
-    found = exam_kind_find(kinds, name);
+    kind = exam_kind_find(kinds, name);
 
-    if (found < 0) {
+    if (kind < 0) {
         return NGX_DECLINED;
     }
 
-    *kind = (ngx_uint_t) found;
-    *state = entry.state;
+    e->kind = (uint8_t) kind;
+    e->state = (uint8_t) entry.state;
 
     return NGX_OK;
+}
+
+
+static int ngx_libc_cdecl
+ngx_http_exam_ledger_order(const void *one, const void *two)
+{
+    const ngx_http_exam_ledger_entry_t *a = one;
+    const ngx_http_exam_ledger_entry_t *b = two;
+
+    return (a->n > b->n) - (a->n < b->n);
 }
 
 
@@ -90,8 +146,8 @@ ngx_http_exam_ledger_add(ngx_http_exam_ledger_t *l, ngx_uint_t kind,
     }
 
     /*
-     * a set with more holes than fit shows less than there is: the client then
-     * keeps more than it must, never less
+     * in rising order only a set with more holes than fit ends early: what is
+     * behind is sent again, and answered as known
      */
 
     (void) exam_ranges_add(&l->sets[kind][set], n, n);

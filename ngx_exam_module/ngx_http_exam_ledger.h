@@ -12,7 +12,7 @@
 #include "ngx_http_exam_module.h"
 
 
-#define NGX_HTTP_EXAM_LEDGER_RANGES  32     /* a set */
+#define NGX_HTTP_EXAM_LEDGER_RANGES  64     /* a set */
 
 
 /* the sets of a kind, in the order of their names in /me */
@@ -34,16 +34,25 @@ typedef struct {
 } ngx_http_exam_ledger_t;
 
 
+typedef struct {
+    uint8_t         sid[EXAM_SID_LEN];
+    uint8_t         kind;
+    uint8_t         state;          /* exam_seg_e */
+    uint32_t        n;
+} ngx_http_exam_ledger_entry_t;
+
+
 void ngx_http_exam_ledger_init(ngx_http_exam_ledger_t *l);
 
 /*
- * A field of the ledger and its value, as Redis gave them: whose, which kind,
- * number and state.  NGX_DECLINED: malformed, or of a kind not configured.
+ * Pairs field, value of the ledger as Redis gave them, from element `from` on,
+ * into r->pool: in rising order of the numbers, since Redis has none and ranges
+ * grow best from below.  Malformed pairs and kinds that are not configured are
+ * left out.  NGX_ERROR: out of memory.
  */
 
-ngx_int_t ngx_http_exam_ledger_pair(const exam_kinds_t *kinds,
-    redisReply *field, redisReply *value, uint8_t sid[EXAM_SID_LEN],
-    ngx_uint_t *kind, uint32_t *n, exam_seg_e *state);
+ngx_int_t ngx_http_exam_ledger_read(ngx_http_request_t *r, redisReply *reply,
+    size_t from, ngx_array_t *entries);
 
 void ngx_http_exam_ledger_add(ngx_http_exam_ledger_t *l, ngx_uint_t kind,
     uint32_t n, exam_seg_e state);

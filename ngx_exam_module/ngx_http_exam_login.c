@@ -39,11 +39,9 @@ static void ngx_http_exam_login_answer(void *data, redisReply *reply);
 static exam_err_e ngx_http_exam_login_done(ngx_http_request_t *r,
     redisReply *reply, exam_buf_t *b);
 static exam_err_e ngx_http_exam_login_refused(ngx_http_request_t *r);
-static exam_str_t ngx_http_exam_word(redisReply *reply, size_t i);
-static int64_t ngx_http_exam_number(redisReply *reply, size_t i);
 static void ngx_http_exam_login_learn(redisReply *reply,
     exam_flush_exam_t *exam, exam_flush_answer_t *answer);
-static exam_err_e ngx_http_exam_login_enter(ngx_http_request_t *r,
+static void ngx_http_exam_login_enter(ngx_http_request_t *r,
     const exam_flush_exam_t *exam, const exam_flush_answer_t *answer,
     const exam_view_t *view, exam_claims_t *claims);
 static exam_err_e ngx_http_exam_login_json(ngx_http_request_t *r,
@@ -272,7 +270,7 @@ ngx_http_exam_login_done(ngx_http_request_t *r, redisReply *reply,
     ngx_http_exam_ctx_t  *ctx;
 
     if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
-        word = ngx_http_exam_word(reply, 1);
+        word = ngx_http_exam_reply_word(reply, 1);
         err = exam_err_by_code((const char *) word.data, word.len);
 
         return (err == EXAM_ERR_INVALID_CREDENTIALS)
@@ -299,13 +297,9 @@ ngx_http_exam_login_done(ngx_http_request_t *r, redisReply *reply,
     view.paused_at = exam.paused_at;
     view.own_end = exam.ends_at + exam.pause_ms + answer.extra_s * 1000;
 
-    err = ngx_http_exam_login_enter(r, &exam, &answer, &view, &claims);
+    ngx_http_exam_login_enter(r, &exam, &answer, &view, &claims);
 
-    if (err == EXAM_OK) {
-        err = ngx_http_exam_login_json(r, b, reply, &exam, &view, &claims);
-    }
-
-    return err;
+    return ngx_http_exam_login_json(r, b, reply, &exam, &view, &claims);
 }
 
 
@@ -318,19 +312,19 @@ ngx_http_exam_login_learn(redisReply *reply, exam_flush_exam_t *exam,
     ngx_uint_t  i;
     exam_str_t  state;
 
-    state = ngx_http_exam_word(reply, 5);
+    state = ngx_http_exam_reply_word(reply, 5);
 
     exam->state = exam_state_parse((const char *) state.data, state.len);
-    exam->starts_at = ngx_http_exam_number(reply, 6);
-    exam->ends_at = ngx_http_exam_number(reply, 7);
-    exam->pause_ms = ngx_http_exam_number(reply, 8);
-    exam->paused_at = ngx_http_exam_number(reply, 9);
-    exam->version = ngx_http_exam_number(reply, 10);
+    exam->starts_at = ngx_http_exam_reply_number(reply, 6);
+    exam->ends_at = ngx_http_exam_reply_number(reply, 7);
+    exam->pause_ms = ngx_http_exam_reply_number(reply, 8);
+    exam->paused_at = ngx_http_exam_reply_number(reply, 9);
+    exam->version = ngx_http_exam_reply_number(reply, 10);
 
-    answer->gen = (uint64_t) ngx_http_exam_number(reply, 1);
+    answer->gen = (uint64_t) ngx_http_exam_reply_number(reply, 1);
     answer->ended = EXAM_ENDED_NO;
-    answer->extra_s = ngx_http_exam_number(reply, 11);
-    answer->flags = (unsigned) ngx_http_exam_number(reply, 12);
+    answer->extra_s = ngx_http_exam_reply_number(reply, 11);
+    answer->flags = (unsigned) ngx_http_exam_reply_number(reply, 12);
 
     for (i = 0; i < EXAM_KINDS_MAX; i++) {
         answer->stored[i] = -1;
@@ -340,7 +334,7 @@ ngx_http_exam_login_learn(redisReply *reply, exam_flush_exam_t *exam,
 
 /* the new session: claims of its token, its node in the zone */
 
-static exam_err_e
+static void
 ngx_http_exam_login_enter(ngx_http_request_t *r,
     const exam_flush_exam_t *exam, const exam_flush_answer_t *answer,
     const exam_view_t *view, exam_claims_t *claims)
@@ -364,13 +358,9 @@ ngx_http_exam_login_enter(ngx_http_request_t *r,
                                           exam_state_own_end(view, ctx->now),
                                           ctx->now);
 
-    if (ngx_http_exam_zone_login(mcf->zone, claims, ctx->now, exam, answer)
-        != NGX_OK)
-    {
-        return EXAM_ERR_OVERLOADED;
-    }
+    /* the room that was there may be another's by now: the token is enough */
 
-    return EXAM_OK;
+    (void) ngx_http_exam_zone_login(mcf->zone, claims, ctx->now, exam, answer);
 }
 
 
@@ -414,39 +404,6 @@ ngx_http_exam_login_refused(ngx_http_request_t *r)
 }
 
 
-static exam_str_t
-ngx_http_exam_word(redisReply *reply, size_t i)
-{
-    redisReply  *word;
-
-    word = reply->element[i];
-
-    if (word->type != REDIS_REPLY_STRING && word->type != REDIS_REPLY_STATUS) {
-        return exam_str("");
-    }
-
-    return exam_str_make(word->str, word->len);
-}
-
-
-static int64_t
-ngx_http_exam_number(redisReply *reply, size_t i)
-{
-    uint64_t    n;
-    exam_str_t  word;
-
-    word = ngx_http_exam_word(reply, i);
-
-    if (word.len > 0 && word.data[0] == '-') {
-        return exam_uint_parse(word.data + 1, word.len - 1, INT64_MAX, &n)
-               ? -(int64_t) n : 0;
-    }
-
-    return exam_uint_parse(word.data, word.len, INT64_MAX, &n)
-           ? (int64_t) n : 0;
-}
-
-
 static exam_err_e
 ngx_http_exam_login_json(ngx_http_request_t *r, exam_buf_t *b,
     redisReply *reply, const exam_flush_exam_t *exam, const exam_view_t *view,
@@ -479,15 +436,15 @@ ngx_http_exam_login_json(ngx_http_request_t *r, exam_buf_t *b,
     exam_buf_lit(b, ",\"student\":{\"id\":");
     exam_buf_json(b, claims->student);
     exam_buf_lit(b, ",\"name\":");
-    exam_buf_json(b, ngx_http_exam_word(reply, 2));
+    exam_buf_json(b, ngx_http_exam_reply_word(reply, 2));
     exam_buf_lit(b, ",\"seat\":");
-    exam_buf_json(b, ngx_http_exam_word(reply, 3));
+    exam_buf_json(b, ngx_http_exam_reply_word(reply, 3));
     exam_buf_lit(b, "},\"exam\":{\"id\":");
     exam_buf_json(b, claims->exam);
     exam_buf_lit(b, ",\"title\":");
-    exam_buf_json(b, ngx_http_exam_word(reply, 4));
+    exam_buf_json(b, ngx_http_exam_reply_word(reply, 4));
     exam_buf_lit(b, ",\"state\":");
-    exam_buf_json(b, ngx_http_exam_word(reply, 5));
+    exam_buf_json(b, ngx_http_exam_reply_word(reply, 5));
     exam_buf_lit(b, ",\"starts_at\":");
     exam_buf_int(b, exam->starts_at);
     exam_buf_lit(b, "},\"ends_at\":");

@@ -20,7 +20,7 @@ static ngx_int_t ngx_http_exam_logout_ask(ngx_http_request_t *r);
 static void ngx_http_exam_logout_answer(void *data, redisReply *reply);
 static ngx_int_t ngx_http_exam_logout_send(ngx_http_request_t *r,
     redisReply *reply);
-static void ngx_http_exam_logout_entries(ngx_http_request_t *r,
+static ngx_int_t ngx_http_exam_logout_entries(ngx_http_request_t *r,
     ngx_http_exam_ledger_t *ledger, redisReply *reply);
 static void ngx_http_exam_logout_json(ngx_http_request_t *r,
     ngx_http_exam_ledger_t *ledger, ngx_uint_t degraded, exam_buf_t *b);
@@ -170,8 +170,10 @@ ngx_http_exam_logout_send(ngx_http_request_t *r, redisReply *reply)
 
     ngx_http_exam_ledger_init(ledger);
 
-    if (reply != NULL) {
-        ngx_http_exam_logout_entries(r, ledger, reply);
+    if (reply != NULL
+        && ngx_http_exam_logout_entries(r, ledger, reply) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ngx_http_exam_ledger_local(ledger, mcf, ctx->claims.sid);
@@ -183,28 +185,34 @@ ngx_http_exam_logout_send(ngx_http_request_t *r, redisReply *reply)
 }
 
 
-/* word 9: `stored` a kind, then pairs of the ledger beyond it */
+/*
+ * Words 2..8 are exam and student (a cold node knows neither), word 9 `stored`
+ * a kind, then pairs of the ledger beyond it.
+ */
 
-static void
+static ngx_int_t
 ngx_http_exam_logout_entries(ngx_http_request_t *r,
     ngx_http_exam_ledger_t *ledger, redisReply *reply)
 {
-    size_t                      i;
-    uint8_t                     sid[EXAM_SID_LEN];
-    uint32_t                    n;
-    int32_t                     stored[EXAM_KINDS_MAX];
-    exam_seg_e                  state;
-    ngx_uint_t                  kind;
-    redisReply                 *value;
-    ngx_http_exam_main_conf_t  *mcf;
+    int32_t                        stored[EXAM_KINDS_MAX];
+    ngx_uint_t                     i;
+    ngx_array_t                    entries;
+    exam_view_t                   *view;
+    ngx_http_exam_ctx_t           *ctx;
+    ngx_http_exam_main_conf_t     *mcf;
+    ngx_http_exam_ledger_entry_t  *e;
 
     mcf = ngx_http_exam_main_conf(r);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+    view = &ctx->snap.view;
 
-    value = reply->element[NGX_HTTP_EXAM_LOGOUT_WORDS - 1];
+    view->own_end = ngx_http_exam_reply_number(reply, 4)
+                    + ngx_http_exam_reply_number(reply, 5)
+                    + ngx_http_exam_reply_number(reply, 7) * 1000;
+    view->paused_at = ngx_http_exam_reply_number(reply, 6);
 
-    if (value->type == REDIS_REPLY_STRING
-        && exam_stored_parse(exam_str_make(value->str, value->len),
-                             mcf->kinds.n, stored))
+    if (exam_stored_parse(ngx_http_exam_reply_word(reply, 9), mcf->kinds.n,
+                          stored))
     {
         for (i = 0; i < mcf->kinds.n; i++) {
             if (stored[i] >= 0) {
@@ -215,16 +223,20 @@ ngx_http_exam_logout_entries(ngx_http_request_t *r,
         }
     }
 
-    for (i = NGX_HTTP_EXAM_LOGOUT_WORDS; i + 1 < reply->elements; i += 2) {
-
-        if (ngx_http_exam_ledger_pair(&mcf->kinds, reply->element[i],
-                                      reply->element[i + 1], sid, &kind, &n,
-                                      &state)
-            == NGX_OK)
-        {
-            ngx_http_exam_ledger_add(ledger, kind, n, state);
-        }
+    if (ngx_http_exam_ledger_read(r, reply, NGX_HTTP_EXAM_LOGOUT_WORDS,
+                                  &entries)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
     }
+
+    e = entries.elts;
+
+    for (i = 0; i < entries.nelts; i++) {
+        ngx_http_exam_ledger_add(ledger, e[i].kind, e[i].n, e[i].state);
+    }
+
+    return NGX_OK;
 }
 
 

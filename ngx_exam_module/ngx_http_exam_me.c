@@ -35,7 +35,7 @@ static ngx_int_t ngx_http_exam_me_send(ngx_http_request_t *r,
 static ngx_http_exam_me_session_t *ngx_http_exam_me_session(
     ngx_http_request_t *r, ngx_http_exam_me_t *me,
     const uint8_t sid[EXAM_SID_LEN]);
-static void ngx_http_exam_me_entries(ngx_http_request_t *r,
+static ngx_int_t ngx_http_exam_me_entries(ngx_http_request_t *r,
     ngx_http_exam_me_t *me, redisReply *reply);
 static void ngx_http_exam_me_json(ngx_http_request_t *r,
     ngx_http_exam_me_t *me, ngx_uint_t degraded, exam_buf_t *b);
@@ -44,6 +44,7 @@ static void ngx_http_exam_me_json(ngx_http_request_t *r,
 ngx_int_t
 ngx_http_exam_me_handler(ngx_http_request_t *r)
 {
+    ngx_int_t                   rc;
     exam_err_e                  err;
     ngx_http_exam_ctx_t        *ctx;
     ngx_http_exam_args_t        args;
@@ -74,8 +75,9 @@ ngx_http_exam_me_handler(ngx_http_request_t *r)
         return ngx_http_exam_problem(r, err, NULL);
     }
 
-    if (ngx_http_discard_request_body(r) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    rc = ngx_http_exam_drop_body(r);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     ngx_http_exam_args_init(&args);
@@ -108,7 +110,9 @@ ngx_http_exam_me_answer(void *data, redisReply *reply)
 
     ngx_http_set_log_request(c->log, r);
 
-    if (ngx_http_exam_redis_away(reply)) {
+    if (ngx_http_exam_redis_away(reply)
+        || reply->type != REDIS_REPLY_ARRAY)
+    {
         reply = NULL;
     }
 
@@ -140,8 +144,10 @@ ngx_http_exam_me_send(ngx_http_request_t *r, redisReply *reply)
         goto done;
     }
 
-    if (reply != NULL) {
-        ngx_http_exam_me_entries(r, &me, reply);
+    if (reply != NULL
+        && ngx_http_exam_me_entries(r, &me, reply) != NGX_OK)
+    {
+        goto done;
     }
 
     exam_buf_init(&b, memory, NGX_HTTP_EXAM_ME_REPLY);
@@ -190,40 +196,31 @@ ngx_http_exam_me_session(ngx_http_request_t *r, ngx_http_exam_me_t *me,
 }
 
 
-static void
+static ngx_int_t
 ngx_http_exam_me_entries(ngx_http_request_t *r, ngx_http_exam_me_t *me,
     redisReply *reply)
 {
-    size_t                       i;
-    uint8_t                      sid[EXAM_SID_LEN];
-    uint32_t                     n;
-    exam_seg_e                   state;
-    ngx_uint_t                   kind;
-    ngx_http_exam_me_session_t  *s;
-    ngx_http_exam_main_conf_t   *mcf;
+    ngx_uint_t                     i;
+    ngx_array_t                    entries;
+    ngx_http_exam_me_session_t    *s;
+    ngx_http_exam_ledger_entry_t  *e;
 
-    if (reply->type != REDIS_REPLY_ARRAY) {
-        return;
+    if (ngx_http_exam_ledger_read(r, reply, 0, &entries) != NGX_OK) {
+        return NGX_ERROR;
     }
 
-    mcf = ngx_http_exam_main_conf(r);
+    e = entries.elts;
 
-    for (i = 0; i + 1 < reply->elements; i += 2) {
-
-        if (ngx_http_exam_ledger_pair(&mcf->kinds, reply->element[i],
-                                      reply->element[i + 1], sid, &kind, &n,
-                                      &state)
-            != NGX_OK)
-        {
-            continue;
-        }
-
-        s = ngx_http_exam_me_session(r, me, sid);
+    for (i = 0; i < entries.nelts; i++) {
+        s = ngx_http_exam_me_session(r, me, e[i].sid);
 
         if (s != NULL) {
-            ngx_http_exam_ledger_add(&s->ledger, kind, n, state);
+            ngx_http_exam_ledger_add(&s->ledger, e[i].kind, e[i].n,
+                                     e[i].state);
         }
     }
+
+    return NGX_OK;
 }
 
 

@@ -85,6 +85,10 @@ static ngx_conf_num_bounds_t  ngx_http_exam_segments_bounds = {
     ngx_conf_check_num_bounds, 1, EXAM_SEGMENT_MAX + 1
 };
 
+static ngx_conf_num_bounds_t  ngx_http_exam_window_bounds = {
+    ngx_conf_check_num_bounds, 1, 1000
+};
+
 static ngx_conf_num_bounds_t  ngx_http_exam_uploads_bounds = {
     ngx_conf_check_num_bounds, 1,
     NGX_HTTP_EXAM_OPEN_MAX / EXAM_KINDS_MAX
@@ -224,7 +228,7 @@ static ngx_command_t  ngx_http_exam_commands[] = {
       ngx_conf_set_num_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_exam_main_conf_t, segment_window),
-      &ngx_http_exam_segments_bounds },
+      &ngx_http_exam_window_bounds },
 
     { ngx_string("exam_kind_uploads"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,

@@ -31,6 +31,7 @@ typedef struct {
     exam_seg_e                     other_state; /* NONE: nothing */
 
     uint8_t                        digest[EXAM_HASH_LEN];
+    uint8_t                        payer[EXAM_SID_LEN]; /* the token's sid */
     ngx_uint_t                     slot;
     ngx_event_t                    timer;
     ngx_uint_t                     waited;  /* ms */
@@ -102,7 +103,9 @@ ngx_http_exam_put(ngx_http_request_t *r, const ngx_http_exam_segment_t *seg)
 
     put = u->data;
 
-    switch (ngx_http_exam_zone_upload_open(u->mcf->zone, seg->sid, seg->kind,
+    /* whatever session it is for: the one that asks has a node, and pays */
+
+    switch (ngx_http_exam_zone_upload_open(u->mcf->zone, put->payer, seg->kind,
                                            u->mcf->kind_uploads, &put->slot))
     {
 
@@ -223,6 +226,7 @@ ngx_http_exam_put_create(ngx_http_request_t *r,
     const ngx_http_exam_segment_t *seg)
 {
     ngx_uint_t               has;
+    ngx_http_exam_ctx_t     *ctx;
     ngx_http_exam_put_t     *put;
     ngx_http_exam_upload_t  *u;
 
@@ -234,7 +238,10 @@ ngx_http_exam_put_create(ngx_http_request_t *r,
 
     put = u->data;
 
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+
     put->seg = *seg;
+    ngx_memcpy(put->payer, ctx->claims.sid, EXAM_SID_LEN);
     put->hash.kind = (uint8_t) seg->kind;
     put->hash.n = seg->n;
 
@@ -339,7 +346,7 @@ ngx_http_exam_put_type(ngx_http_request_t *r)
     value = &r->headers_in.content_type->value;
     type = exam_str_make(value->data, value->len);
 
-    if (type.len > EXAM_TYPE_MAX || !exam_utf8_valid(type.data, type.len)) {
+    if (!exam_type_valid(type)) {
 
         for (i = 0; i < type.len && type.data[i] != ';'; i++) { /* void */ }
 
@@ -661,7 +668,7 @@ ngx_http_exam_put_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable)
     put->reserved = 0;
 
     if (put->has_slot) {
-        ngx_http_exam_zone_upload_close(zone, put->seg.sid, put->slot);
+        ngx_http_exam_zone_upload_close(zone, put->payer, put->slot);
         put->has_slot = 0;
     }
 

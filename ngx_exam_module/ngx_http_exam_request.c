@@ -75,8 +75,11 @@ ngx_http_exam_bearer(ngx_http_request_t *r, exam_str_t *token)
 
     value = &r->headers_in.authorization->value;
 
+    /* the scheme's name has no case (RFC 9110), but all clients send this */
+
     if (value->len < 7
-        || ngx_strncasecmp(value->data, (u_char *) "Bearer ", 7) != 0)
+        || (ngx_memcmp(value->data, "Bearer ", 7) != 0
+            && ngx_strncasecmp(value->data, (u_char *) "Bearer ", 7) != 0))
     {
         return NGX_DECLINED;
     }
@@ -328,6 +331,14 @@ ngx_http_exam_retry_after(ngx_http_request_t *r, exam_err_e err)
 ngx_int_t
 ngx_http_exam_drop_body(ngx_http_request_t *r)
 {
+    if (r->main->reading_body) {
+
+        /* its rest is read off at the end: no request may follow it */
+
+        r->main->keepalive = 0;
+        r->main->lingering_close = 1;
+    }
+
     if (r->request_body != NULL || r != r->main || r->internal) {
         return NGX_OK;
     }

@@ -417,3 +417,30 @@ ngx_http_exam_hash_place(ngx_http_exam_segs_t *segs)
 
     return NULL;
 }
+
+
+ngx_uint_t
+ngx_http_exam_segs_busy(const ngx_http_exam_segs_t *segs)
+{
+    ngx_uint_t  i;
+
+    if (segs == NULL) {
+        return 0;
+    }
+
+    for (i = 0; i < NGX_HTTP_EXAM_OPEN_MAX; i++) {
+        if (segs->open[i].pid != 0 && !ngx_http_exam_dead(segs->open[i].pid)) {
+            return 1;
+        }
+    }
+
+    for (i = 0; i < NGX_HTTP_EXAM_HASHES; i++) {
+        if (segs->hashes[i].state == EXAM_SEG_RECEIVING
+            && !ngx_http_exam_dead(segs->hashes[i].pid))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}

@@ -18,7 +18,7 @@
 
 static ngx_int_t ngx_http_exam_same_student(const ngx_http_exam_session_t *a,
     const ngx_http_exam_session_t *b);
-static ngx_int_t ngx_http_exam_evict_locked(ngx_http_exam_shard_t *shard);
+static ngx_uint_t ngx_http_exam_evict_locked(ngx_http_exam_shard_t *shard);
 static ngx_http_exam_session_t *ngx_http_exam_victim_locked(
     ngx_http_exam_shard_t *shard);
 static void ngx_http_exam_drop_locked(ngx_http_exam_shard_t *shard,
@@ -74,7 +74,8 @@ ngx_http_exam_make_locked(ngx_http_exam_shard_t *shard,
 
     s = ngx_http_exam_object_get(&sh->sessions);
 
-    if (s == NULL && ngx_http_exam_evict_locked(shard) == NGX_OK) {
+    if (s == NULL) {
+        (void) ngx_http_exam_evict_locked(shard);
         s = ngx_http_exam_object_get(&sh->sessions);
     }
 
@@ -102,7 +103,10 @@ ngx_http_exam_make_locked(ngx_http_exam_shard_t *shard,
             continue;
         }
 
-        if (other->gen > s->gen) {
+        if (other->gen > s->gen
+            || (other->gen == s->gen
+                && ngx_memcmp(other->sid, s->sid, EXAM_SID_LEN) > 0))
+        {
             s->ended = EXAM_ENDED_REPLACED;
 
         } else if (other->ended == EXAM_ENDED_NO) {
@@ -134,24 +138,31 @@ ngx_http_exam_same_student(const ngx_http_exam_session_t *a,
 }
 
 
-/* ended ones first, then clean ones that are offline; never a live or dirty */
+/*
+ * Ended ones first, then clean ones that are offline; never a live or dirty
+ * one.  The row of its exam if that was the last session of it, else
+ * NGX_HTTP_EXAM_EXAMS_MAX.
+ */
 
-static ngx_int_t
+static ngx_uint_t
 ngx_http_exam_evict_locked(ngx_http_exam_shard_t *shard)
 {
+    ngx_uint_t                row;
     ngx_http_exam_session_t  *s;
 
     s = ngx_http_exam_victim_locked(shard);
     if (s == NULL) {
-        return NGX_DECLINED;
+        return NGX_HTTP_EXAM_EXAMS_MAX;
     }
+
+    row = s->exam;
 
     ngx_http_exam_drop_locked(shard, s);
 
     (void) ngx_atomic_fetch_add(
                      &shard->zone->shared->stats.zone_evictions_total, 1);
 
-    return NGX_OK;
+    return shard->sh->exams[row].sessions ? NGX_HTTP_EXAM_EXAMS_MAX : row;
 }
 
 
@@ -178,7 +189,7 @@ ngx_http_exam_victim_locked(ngx_http_exam_shard_t *shard)
         {
             s = ngx_queue_data(q, ngx_http_exam_session_t, queue);
 
-            if (!s->dirty) {
+            if (!s->dirty && !ngx_http_exam_segs_busy(s->segs)) {
                 return s;
             }
         }
@@ -264,13 +275,16 @@ ngx_http_exam_drop_locked(ngx_http_exam_shard_t *shard,
 }
 
 
-/* the row of an exam, made when there is none; one without sessions is free */
+/*
+ * The row of an exam, made when there is none.  A row without sessions is free;
+ * when there is no such, the oldest sessions of exams long over make way.
+ */
 
 static ngx_int_t
 ngx_http_exam_row_locked(ngx_http_exam_shard_t *shard, exam_str_t id,
     ngx_uint_t *index)
 {
-    ngx_uint_t             i, free;
+    ngx_uint_t             i, free, tries;
     ngx_http_exam_exam_t  *e;
 
     free = NGX_HTTP_EXAM_EXAMS_MAX;
@@ -286,6 +300,13 @@ ngx_http_exam_row_locked(ngx_http_exam_shard_t *shard, exam_str_t id,
         if (free == NGX_HTTP_EXAM_EXAMS_MAX && e->sessions == 0) {
             free = i;
         }
+    }
+
+    for (tries = NGX_HTTP_EXAM_EXPIRE;
+         free == NGX_HTTP_EXAM_EXAMS_MAX && tries;
+         tries--)
+    {
+        free = ngx_http_exam_evict_locked(shard);
     }
 
     if (free == NGX_HTTP_EXAM_EXAMS_MAX) {

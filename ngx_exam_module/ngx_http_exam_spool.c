@@ -313,7 +313,11 @@ ngx_http_exam_spool_boot(ngx_cycle_t *cycle)
     if (n != EXAM_BOOT_MAX) {
         ngx_log_error(NGX_LOG_WARN, cycle->log, ngx_errno,
                       "exam boot id is not known");
-        n = 0;
+
+        /* no boot has this one: the worker looks at each hash */
+
+        n = sizeof("unknown") - 1;
+        ngx_memcpy(ngx_http_exam_spool_boot_id, "unknown", n);
     }
 
     ngx_http_exam_spool.boot_id.data = ngx_http_exam_spool_boot_id;
@@ -445,7 +449,9 @@ ngx_http_exam_spool_fill(ngx_http_exam_spool_job_t *job,
 
     kind = exam_kind_find(&job->mcf->kinds, m->kind);
 
-    if (kind < 0) {
+    /* 0: a left-over that came by another session, whose gen is not here */
+
+    if (kind < 0 || m->gen == 0) {
         return;
     }
 

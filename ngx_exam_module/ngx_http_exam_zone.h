@@ -375,6 +375,10 @@ void ngx_http_exam_zone_stored(ngx_http_exam_zone_t *zone,
 
 /* internal: for the zone's own files, heartbeat and flush */
 
+/* 1: an upload is open or being finished; segs may be NULL */
+
+ngx_uint_t ngx_http_exam_segs_busy(const ngx_http_exam_segs_t *segs);
+
 /* 1: there is no such process any more */
 
 ngx_uint_t ngx_http_exam_dead(ngx_pid_t pid);
