@@ -1,8 +1,8 @@
 
 /*
  * The words of a call to Redis and of its answer (see the header).  No call has
- * more of them, or longer ones, than the memory was made for; one that had would
- * be cut at the last word that fits and refused by the script.
+ * more of them, or longer ones, than the memory was made for; one that had
+ * would be cut at the last word that fits and refused by the script.
  */
 
 
