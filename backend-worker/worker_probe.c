@@ -35,7 +35,6 @@ static int worker_probe_spawn(worker_probe_t *p, int child_end);
 static int worker_probe_send(worker_probe_t *p, int fd);
 static ssize_t worker_probe_wait(worker_probe_t *p, worker_media_t *media);
 static void worker_probe_kill(worker_probe_t *p);
-static bool worker_probe_alive(worker_probe_t *p);
 static void worker_probe_refuse(worker_media_t *media, const char *reason);
 static void worker_probe_clean(worker_media_t *media);
 static void worker_probe_name(char *name, size_t size);
@@ -151,13 +150,13 @@ worker_probe_file(worker_probe_t *p, const char *id, int fd,
      * not get a second try: it would cost the limits again.
      */
 
-    if (!worker_probe_alive(p) && worker_probe_start(p) == -1) {
-        worker_probe_refuse(media, "probe_unavailable");
-        return;
-    }
-
     if (worker_probe_send(p, fd) == -1) {
-        worker_probe_kill(p);
+
+        if (p->pid != 0) {
+            exam_log(EXAM_LOG_WARN, "probe", errno,
+                     "the probe has ended between files");
+            worker_probe_kill(p);
+        }
 
         if (worker_probe_start(p) == -1 || worker_probe_send(p, fd) == -1) {
             exam_log(EXAM_LOG_ERROR, "probe", errno,
@@ -268,28 +267,6 @@ worker_probe_wait(worker_probe_t *p, worker_media_t *media)
     } while (n == -1 && errno == EINTR);
 
     return n;
-}
-
-
-static bool
-worker_probe_alive(worker_probe_t *p)
-{
-    if (p->pid == 0) {
-        return false;
-    }
-
-    if (waitpid(p->pid, NULL, WNOHANG) == 0) {
-        return true;
-    }
-
-    exam_log(EXAM_LOG_WARN, "probe", 0, "the probe has ended between files");
-
-    close(p->fd);
-
-    p->fd = -1;
-    p->pid = 0;
-
-    return false;
 }
 
 

@@ -11,6 +11,11 @@ use Time::HiRes qw(time);
 use Spool;
 
 stack();
+
+# a descriptor that the worker inherits from whoever starts it
+$^F = 100;
+open my $foreign, '<', '/etc/passwd' or die;
+
 start_worker();
 
 my $data = media('webm');

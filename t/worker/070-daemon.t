@@ -46,7 +46,7 @@ stack();
     is(Exam::Process::slurp(Exam::dir() . '/worker.pid'),
        $Spool::Worker->pid . "\n", 'writes its pid');
 
-    my ($rc, $out, $err) = Exam::run($worker, '--config',
+    my ($rc, $out, $err) = Exam::run('timeout', 20, $worker, '--config',
                                      Exam::dir() . '/exam.ini');
     is($rc, 1, 'a second one leaves');
     like($err, qr/has the spool/, 'and says why');
