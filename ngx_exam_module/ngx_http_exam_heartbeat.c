@@ -54,8 +54,22 @@ typedef struct {
 } ngx_http_exam_beat_reply_t;
 
 
+/* the first half of a reply, and what it depends on */
+
+typedef struct {
+    ngx_http_exam_main_conf_t   *mcf;
+    int64_t                      now;
+    int64_t                      end;
+    exam_status_t                status;
+    size_t                       len;
+    u_char                       text[256];
+} ngx_http_exam_beat_same_t;
+
+
 static void ngx_http_exam_beat_body(ngx_http_request_t *r, exam_str_t body);
 static ngx_int_t ngx_http_exam_beat(ngx_http_request_t *r, exam_str_t body);
+static exam_err_e ngx_http_exam_beat_parse(ngx_http_request_t *r,
+    exam_str_t body, exam_beat_t *beat);
 static ngx_int_t ngx_http_exam_beat_peek(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_beat_token_t *token);
 static void ngx_http_exam_beat_fetch(const ngx_http_exam_beat_token_t *token);
@@ -76,6 +90,8 @@ static void ngx_http_exam_beat_token(ngx_http_request_t *r, exam_buf_t *b,
 static ngx_buf_t *ngx_http_exam_beat_head(ngx_http_request_t *r);
 static ngx_int_t ngx_http_exam_beat_send(ngx_http_request_t *r, ngx_buf_t *b,
     size_t len);
+static ngx_int_t ngx_http_exam_beat_filtered(ngx_http_request_t *r,
+    const ngx_http_exam_beat_reply_t *reply, int64_t now);
 static ngx_uint_t ngx_http_exam_beat_direct(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_exam_headers_added(ngx_http_request_t *r);
 
@@ -115,13 +131,9 @@ ngx_http_exam_beat(ngx_http_request_t *r, exam_str_t body)
     ngx_buf_t                   *out;
     exam_buf_t                   b;
     exam_beat_t                  beat;
-    exam_arena_t                 arena;
-    ngx_http_exam_ctx_t         *ctx;
     ngx_http_exam_main_conf_t   *mcf;
     ngx_http_exam_beat_token_t   token;
     ngx_http_exam_beat_reply_t   reply;
-
-    u_char  memory[EXAM_BODY_ARENA];
 
     if (ngx_http_exam_bearer(r, &token.whole) != NGX_OK) {
         return ngx_http_exam_problem(r, EXAM_ERR_TOKEN_MISSING, NULL);
@@ -129,30 +141,16 @@ ngx_http_exam_beat(ngx_http_request_t *r, exam_str_t body)
 
     now = ngx_http_exam_now();
     mcf = ngx_http_exam_main_conf(r);
-    err = EXAM_OK;
 
     if (ngx_http_exam_beat_peek(mcf, &token) != NGX_OK) {
         return ngx_http_exam_problem(r, EXAM_ERR_TOKEN_INVALID, NULL);
     }
 
     if (!exam_beat_parse_fast(body, &mcf->kinds, &beat)) {
-        exam_arena_init(&arena, memory, sizeof(memory));
-        err = exam_beat_parse(body, &mcf->kinds, &arena, &beat);
-        ngx_http_exam_count(mcf, beats_slow_path_total, 1);
-    }
-
-    if (err != EXAM_OK) {
-
-        /* a stranger learns nothing of what is wrong with his body */
-
-        ctx = ngx_http_exam_ctx(r);
-        if (ctx == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        err = ngx_http_exam_beat_parse(r, body, &beat);
+        if (err != EXAM_OK) {
+            return ngx_http_exam_problem(r, err, NULL);
         }
-
-        reply.err = ngx_http_exam_authorize(r, ctx);
-
-        return ngx_http_exam_problem(r, reply.err ? reply.err : err, NULL);
     }
 
     /* the head of the reply is written while the node is on its way */
@@ -177,17 +175,49 @@ ngx_http_exam_beat(ngx_http_request_t *r, exam_str_t body)
         }
     }
 
-    /* the arena is free again: nothing of the beat points into it */
+    return ngx_http_exam_beat_filtered(r, &reply, now);
+}
 
-    exam_buf_init(&b, memory, NGX_HTTP_EXAM_BEAT_REPLY);
-    ngx_http_exam_beat_json(r, &b, &reply, now);
 
-    return ngx_http_exam_json(r, NGX_HTTP_OK, &b);
+/* the full parser, with its arena, for what the fast one does not know */
+
+static exam_err_e
+ngx_http_exam_beat_parse(ngx_http_request_t *r, exam_str_t body,
+    exam_beat_t *beat)
+{
+    exam_err_e                  err, refused;
+    exam_arena_t                arena;
+    ngx_http_exam_ctx_t        *ctx;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    u_char  memory[EXAM_BODY_ARENA];
+
+    mcf = ngx_http_exam_main_conf(r);
+
+    exam_arena_init(&arena, memory, sizeof(memory));
+    err = exam_beat_parse(body, &mcf->kinds, &arena, beat);
+
+    ngx_http_exam_count(mcf, beats_slow_path_total, 1);
+
+    if (err == EXAM_OK) {
+        return EXAM_OK;
+    }
+
+    /* a stranger learns nothing of what is wrong with his body */
+
+    ctx = ngx_http_exam_ctx(r);
+    if (ctx == NULL) {
+        return EXAM_ERR_INTERNAL;
+    }
+
+    refused = ngx_http_exam_authorize(r, ctx);
+
+    return refused ? refused : err;
 }
 
 
 /*
- * In a large zone the bucket is far away and the node behind it, too: the one
+ * In a large zone the bucket is far away, and so is the node behind it: the one
  * is asked for here and has come when the body has been parsed, the other then.
  */
 
@@ -435,23 +465,55 @@ ngx_http_exam_beat_locked(ngx_http_exam_main_conf_t *mcf,
 }
 
 
+/*
+ * The first half is the same for all sessions of an exam, in the same
+ * millisecond: it is written once.
+ */
+
 static void
 ngx_http_exam_beat_json(ngx_http_request_t *r, exam_buf_t *b,
     const ngx_http_exam_beat_reply_t *reply, int64_t now)
 {
+    int64_t                     end;
+    exam_buf_t                  text;
+    exam_status_t               status;
     ngx_http_exam_main_conf_t  *mcf;
+    ngx_http_exam_beat_same_t  *same;
+
+    static ngx_http_exam_beat_same_t  last;
 
     mcf = ngx_http_exam_main_conf(r);
+    same = &last;
 
-    exam_buf_lit(b, "{\"server_time\":");
-    exam_buf_int(b, now);
-    exam_buf_lit(b, ",\"next_s\":");
-    exam_buf_int(b, (int64_t) mcf->heartbeat_interval / 1000);
-    exam_buf_lit(b, ",\"ends_at\":");
-    ngx_http_exam_time_json(b, exam_state_own_end(&reply->view, now));
-    exam_buf_char(b, ',');
-    ngx_http_exam_status_json(b, &reply->view, now);
-    exam_buf_lit(b, ",\"commands\":[],");
+    end = exam_state_own_end(&reply->view, now);
+    status = exam_state_status(&reply->view, now);
+
+    if (same->now != now || same->end != end || same->mcf != mcf
+        || same->status.locked != status.locked
+        || same->status.paused != status.paused
+        || same->status.closed != status.closed)
+    {
+        same->mcf = mcf;
+        same->now = now;
+        same->end = end;
+        same->status = status;
+
+        exam_buf_init(&text, same->text, sizeof(same->text));
+
+        exam_buf_lit(&text, "{\"server_time\":");
+        exam_buf_int(&text, now);
+        exam_buf_lit(&text, ",\"next_s\":");
+        exam_buf_int(&text, (int64_t) mcf->heartbeat_interval / 1000);
+        exam_buf_lit(&text, ",\"ends_at\":");
+        ngx_http_exam_time_json(&text, end);
+        exam_buf_char(&text, ',');
+        ngx_http_exam_status_json(&text, &reply->view, now);
+        exam_buf_lit(&text, ",\"commands\":[],");
+
+        same->len = exam_buf_len(&text);
+    }
+
+    exam_buf_put(b, same->text, same->len);
     ngx_http_exam_stored_json(b, &mcf->kinds, reply->stored);
     exam_buf_lit(b, ",\"resend\":[],\"upload\":{\"slot_ms\":");
     exam_buf_int(b, reply->slot % (int64_t) mcf->segment_length);
@@ -584,6 +646,23 @@ ngx_http_exam_beat_send(ngx_http_request_t *r, ngx_buf_t *b, size_t len)
     out.next = NULL;
 
     return ngx_http_write_filter(r, &out);
+}
+
+
+/* the reply through nginx's header and body filters */
+
+static ngx_int_t
+ngx_http_exam_beat_filtered(ngx_http_request_t *r,
+    const ngx_http_exam_beat_reply_t *reply, int64_t now)
+{
+    exam_buf_t  b;
+
+    u_char  memory[NGX_HTTP_EXAM_BEAT_REPLY];
+
+    exam_buf_init(&b, memory, sizeof(memory));
+    ngx_http_exam_beat_json(r, &b, reply, now);
+
+    return ngx_http_exam_json(r, NGX_HTTP_OK, &b);
 }
 
 
