@@ -243,4 +243,30 @@ is(session('30', 'S029')->{sid}, $new->{session}, 'the second one stands');
 
 is($api->metric('logouts_total'), 7, 'logouts are counted');
 
+# ---- an exam of many hours, asked of a node that has never heard of it: Redis
+# gives the ledger in no order
+
+my $cold = Exam::Api->new(Exam::server(http => Exam::http_lines(
+    exam_node => 't2', exam_poll_rate => '0')));
+my $long = $api->login('30', 'S030')->{json};
+
+seg('S030', $long->{session}, 'screen',
+    { map { $_ => $_ < 300 ? 'stored' : 'received' }
+          grep { $_ != 77 } 0 .. 399 });
+
+$me = $cold->me($long->{token})->{json};
+is_segments($me->{sessions}[0]{segments},
+            segments(screen => { stored => [[0, 76], [78, 299]],
+                                 received => [[300, 399]],
+                                 missing => [[77, 77]] }),
+            'me: 399 segments on a cold node');
+
+$res = Exam::Api->new(Exam::server(http => Exam::http_lines(
+    exam_node => 't3')))->logout($long->{token},
+                                 '{"recorded":{"screen":400}}');
+is_deeply($res->{json}{pending},
+          [{ kind => 'screen', ranges => [[77, 77], [400, 400]] }],
+          'logout: the same') or diag($res->{content});
+is($res->{json}{late_until}, $late, 'and the deadline, as Redis knows it');
+
 done_testing();
