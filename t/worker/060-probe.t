@@ -12,9 +12,9 @@ use Spool;
 
 stack();
 
-# a descriptor that the worker inherits from whoever starts it
+# descriptors that the worker inherits from whoever starts it
 $^F = 100;
-open my $foreign, '<', '/etc/passwd' or die;
+my @foreign = map { open my $fh, '<', '/etc/passwd' or die; $fh } 1 .. 3;
 
 start_worker();
 
