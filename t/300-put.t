@@ -311,8 +311,7 @@ for my $type ('video/mp4', 'video/x-matroska;codecs=avc1',
 # a manifest with such a type would be damaged in the worker's eyes
 
 for my $case (['long', 'video/webm;x=' . 'y' x 200],
-              ['tabbed', "video/webm;\tcodecs=vp9"],
-              ['non-ASCII', "video/webm;x=\"\xc3\xbc\""])
+              ['tabbed', "video/webm;\tcodecs=vp9"])
 {
     $res = put('S002', 'camera', $i, 'x', 'Content-Type' => $case->[1]);
     is $res->{status}, 201, "a type with $case->[0] parameters";

@@ -385,4 +385,14 @@ test_types(void)
                "type '%s' is %s", t[i].type, t[i].extension);
         free(p);
     }
+
+    for (i = 0; i < 256; i++) {
+        uint8_t  type[] = { 'v', '/', 'w', (uint8_t) i };
+
+        tap_ok(exam_type_valid(exam_str_make(type, sizeof(type)))
+               == (i >= 0x20 && i <= 0x7e),
+               "byte %zu in a type", i);
+    }
+
+    tap_ok(!exam_type_valid(exam_str("")), "no type");
 }
