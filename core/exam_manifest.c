@@ -392,7 +392,7 @@ exam_type_valid(exam_str_t content_type)
         }
     }
 
-    return content_type.len > 0 && content_type.len <= EXAM_TYPE_MAX;
+    return content_type.len <= EXAM_TYPE_MAX;
 }
 
 

@@ -87,7 +87,7 @@ const char *exam_type_extension(exam_str_t content_type);
 
 bool exam_type_recording(exam_str_t content_type);
 
-/* what a manifest takes: 1 to EXAM_TYPE_MAX bytes of printable ASCII */
+/* what a manifest takes: printable ASCII, EXAM_TYPE_MAX bytes, empty = none */
 
 bool exam_type_valid(exam_str_t content_type);
 
