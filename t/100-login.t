@@ -39,7 +39,8 @@ Exam::load_exam('closed', state => 'closed', students => \%students);
 Exam::load_exam('archived', state => 'archived', students => \%students);
 Exam::load_exam('early', students => \%students,
                 starts_at => $now + 29 * 60_000);
-Exam::load_exam('soon', students => \%students, starts_at => $now + 31 * 60_000);
+Exam::load_exam('soon', students => \%students,
+                starts_at => $now + 31 * 60_000);
 Exam::load_exam('past', students => \%students, %starts);
 Exam::load_exam('held', students => \%students, %starts,
                 paused_at => $now - 2 * $hour);
@@ -117,8 +118,8 @@ is($api->metric('logins_total'), 3, 'logins are counted');
 
 # ---- how a code may be typed
 
-for my $typed ('0123456789abcdef', '0123 4567 89ab cdef', ' 0123-4567-89AB-CDEF',
-               '0-1-2-3-4-5-6-7-8-9-A-B-C-D-E-F')
+for my $typed ('0123456789abcdef', '0123 4567 89ab cdef',
+               ' 0123-4567-89AB-CDEF','0-1-2-3-4-5-6-7-8-9-A-B-C-D-E-F')
 {
     is($api->login('30', 'S002', $typed)->{status}, 200, "typed as '$typed'");
 }

@@ -117,7 +117,8 @@ my @refused = (
     ['{"seq":3,"state":{"focus":1}}', 'bad_type'],
     ['{"seq":3,"state":{"battery":101}}', 'bad_value'],
     ['{"seq":3,"state":{"recorded":{"screen":"1"}}}', 'bad_type'],
-    ['{"seq":3,"missed":{}}', 'bad_type'], ['{"seq":3,"missed":[1]}', 'bad_type'],
+    ['{"seq":3,"missed":{}}', 'bad_type'],
+    ['{"seq":3,"missed":[1]}', 'bad_type'],
     ['{"seq":3,"missed":[' . join(',', ('{"seq":1,"client_time":1}') x 501)
      . ']}', 'bad_value'],
     ['{"seq":3,"ack":"x"}', 'bad_type'], ['[]', 'bad_type'], ['3', 'bad_type'],

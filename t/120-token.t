@@ -149,7 +149,8 @@ refused(forged($header, $_), 'token_invalid', "claims $_")
     for '{}', '[]', '', 'null', '{"sub":"S003"}',
         qq({"sid":"$sid","gen":1,"iat":$now,"exp":$far,"exam":"30"}),
         qq({"gen":1,"iat":$now,"exp":$far,"exam":"30","sub":"S003"}),
-        qq({"sid":"xyz","gen":1,"iat":$now,"exp":$far,"exam":"30","sub":"S003"}),
+        qq({"sid":"xyz","gen":1,"iat":$now,"exp":$far,"exam":"30",)
+        . '"sub":"S003"}',
         qq({"sid":"\U$sid\E","gen":1,"iat":$now,"exp":$far,"exam":"30",)
         . '"sub":"S003"}',
         qq({"sid":"$sid","gen":-1,"iat":$now,"exp":$far,"exam":"30",)
@@ -165,12 +166,13 @@ refused(forged($header, $_), 'token_invalid', "claims $_")
 
 # ---- expired
 
-refused('Bearer ' . Exam::token(exam => '30', student => 'S004', exp => $now - 1),
+refused('Bearer ' . Exam::token(exam => '30', student => 'S004',
+                                exp => $now - 1),
         'token_expired', 'an expired token');
 refused('Bearer ' . Exam::token(exam => '30', student => 'S004', exp => 0),
         'token_expired', 'expired long ago');
-refused('Bearer ' . Exam::token(exam => '30', student => 'S004', exp => $now - 1,
-                                key => '33' x 32),
+refused('Bearer ' . Exam::token(exam => '30', student => 'S004',
+                                exp => $now - 1, key => '33' x 32),
         'token_invalid', 'expired and forged is forged');
 
 # ---- a node that another token of the same session has filled

@@ -155,7 +155,8 @@ for my $row (@table) {
 
     my $token = $api->login($exam, $student)->{json}{token};
 
-    ok(learn($exam, $token, $shown, %$fields), "$name: the node has learned it");
+    ok(learn($exam, $token, $shown, %$fields),
+       "$name: the node has learned it");
 
     # a draft has no sessions: only login and heartbeat are asked
 

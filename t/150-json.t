@@ -94,7 +94,8 @@ for my $what (sort keys %endpoint) {
     $bad->($with->(',"x":' . '[' x 8 . ']' x 8), 400, 'too_deep', '9 levels');
     $bad->($with->(',"x":' . '{"a":' x 8 . '1' . '}' x 8), 400, 'too_deep',
            '9 levels of objects');
-    $bad->('{"x":' . '[' x 10000, 400, 'too_deep', '10,000 levels, never closed');
+    $bad->('{"x":' . '[' x 10000, 400, 'too_deep',
+           '10,000 levels, never closed');
 
     # size
 

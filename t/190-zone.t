@@ -249,7 +249,8 @@ my $out = cold('OUT');
 
 is($small->beat($out)->{status}, 200, 'full: a heartbeat of one without room');
 is_deeply($small->beat($out)->{json}{stored},
-          { screen => undef, camera => undef }, 'full: of which nothing is known');
+          { screen => undef, camera => undef },
+          'full: of which nothing is known');
 is($small->me($out)->{status}, 200, 'full: me');
 is($small->beat($fill[0])->{status}, 200, 'full: a heartbeat of one inside');
 is_problem($small->login('30', 'S030'), 503, 'overloaded', 'full: no login');

@@ -77,7 +77,8 @@ my %code_of = (
     400 => 'bad_request', 401 => 'token_missing', 403 => 'forbidden',
     404 => 'not_found', 405 => 'method_not_allowed', 411 => 'length_required',
     413 => 'too_large', 414 => 'uri_too_long', 415 => 'unsupported_type',
-    429 => 'rate_limited', 431 => 'headers_too_large', 500 => 'internal', 501 => 'not_implemented', 502 => 'bad_gateway', 503 => 'unavailable',
+    429 => 'rate_limited', 431 => 'headers_too_large', 500 => 'internal',
+    501 => 'not_implemented', 502 => 'bad_gateway', 503 => 'unavailable',
     504 => 'gateway_timeout', 505 => 'http_version', 507 => 'disk_full',
 );
 
