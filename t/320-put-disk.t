@@ -325,6 +325,46 @@ SKIP: {
 }
 
 
+# A full ring with something left over, the client waiting for us: it gets no
+# 408 for the disk's sake.
+
+SKIP: {
+    my ($pid, $res);
+    my $slow = Exam::server(
+        server => Exam::slurp("$Exam::Process::Root/nginx-conf/api.inc")
+            =~ s/client_body_timeout\s+\w+;/client_body_timeout 1s;/r);
+    my $ring = 4 * 262_144;
+    my $in_flight = sub {
+        return Exam::request('GET', "$slow->{url}/status")->{json}
+                   {upload_bytes_in_flight};
+    };
+
+    eventually(sub { ($pid) = $slow->workers; return $pid });
+
+    my @lines = traced($pid, ['-e', 'trace=pwrite64', '-e',
+                              'inject=pwrite64:delay_enter=1500000:when=1'],
+    sub {
+        my $c = Exam::Wire->new($slow);
+
+        $c->head(PUT => '/api/v1/recordings/screen/80', fields(
+            'Content-Length' => undef, 'Transfer-Encoding' => 'chunked'));
+        $c->chunk('x' x ($ring + 5000));
+
+        ok eventually(sub { $in_flight->() == $ring }), 'the ring is full';
+        ok eventually(sub { ($in_flight->() // 0) != $ring }),
+            'until the disk has written';
+
+        $c->send("0\r\n\r\n");
+        $res = $c->response;
+    });
+
+    skip 'processes cannot be traced here', 1 unless @lines;
+
+    is $res->{status}, 201, 'a client that waited for the disk';
+    $slow->stop('QUIT');
+}
+
+
 # ---- more uploads than the threads can take
 
 SKIP: {

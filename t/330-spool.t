@@ -175,6 +175,9 @@ is $res->{code}, 'redis_unavailable', 'may be in Redis: it is not denied';
 $res = put($server, '1?session=' . Exam::sid('30', 'S001', 9), 'hello');
 is $res->{code}, 'redis_unavailable', 'nor is another session';
 
+$res = put($server, '1?session=' . Exam::sid('30', 'S003', 9), 'hello');
+is $res->{code}, 'not_found', 'but for that of another student';
+
 like Exam::request('GET', "$server->{url}/metrics")->{content},
     qr/^exam_doorbell_errors_total(?:\{[^}]*\})? 1$/m,
     'the doorbell that could not be rung is counted';
