@@ -10,7 +10,7 @@ use lib 't/lib';
 use Test::More;
 
 use Exam;
-use Exam::Api qw(is_problem claims_of session);
+use Exam::Api qw(is_problem raw_request claims_of session);
 use Exam::Process;
 
 $SIG{PIPE} = 'IGNORE';
@@ -112,6 +112,29 @@ redis_start();
 ok($api->flushed('30', 'S004',
                  $api->beat($tokens[3])->{json}{server_time}),
    'Redis is back: the last heartbeat is there');
+
+# requests that wait for Redis while their process is told to leave
+
+my $slow = node(change => { exam_redis_timeout => '5s' });
+my $mine = $slow->login('30', 'S041')->{json}{token};
+
+kill 'STOP', $redis->pid;
+
+my @waiting = map { my $sock = $slow->connect; $sock->syswrite($_); $sock } (
+    raw_request('POST', '/api/v1/login', [],
+                qq({"exam":"30","student":"S042","code":"$code"})),
+    raw_request('GET', '/api/v1/me', ["Authorization: Bearer $mine"]),
+    raw_request('POST', '/api/v1/logout', ["Authorization: Bearer $mine"],
+                '{}'));
+
+$slow->get('/health');                  # the process has read them by now
+kill 'HUP', $slow->nginx->pid;
+Exam::wait_for {
+    Exam::slurp($slow->nginx->{error_log}) =~ /gracefully shutting down/
+};
+kill 'CONT', $redis->pid;
+is(join(' ', map { ($slow->raw('', sock => $_))[0]{status} // 'none' }
+        @waiting), '200 200 200', 'reload: who waits for Redis is answered');
 
 # ---- another number of shards is refused, the old configuration goes on
 

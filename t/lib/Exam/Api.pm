@@ -147,8 +147,7 @@ sub metric {
 sub status { return $_[0]->get('/status')->{json} }
 
 
-# Waits until all that is dirty now has been answered by Redis: the session of
-# the token is beaten until `seen` of the student has this beat's time.
+# Waits until `seen` of the student in Redis has reached the time: true then.
 
 sub flushed {
     my ($self, $exam, $student, $since) = @_;
