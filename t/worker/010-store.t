@@ -189,6 +189,11 @@ sub stored_file {
     is(row($m)->{playable}, undef, 'and is not probed');
     is(stored_file(row($m)), '', 'and its file');
     like(row($m)->{path}, qr/\.bin\z/, 'with a harmless name');
+
+    my $u = offer(data => 'x', kind => 'file', n => 1, content_type => '');
+
+    ok(settled($u), 'an attachment without a type');
+    is(row($u)->{content_type}, '', 'has none in its row');
 }
 
 
