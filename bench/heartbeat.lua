@@ -37,7 +37,7 @@ function init(args)
     end
 
     -- wrk looks at one request before it sends any
-    place, sent = -1, -1
+    place, sent = -2, -1
 end
 
 

@@ -16,6 +16,7 @@
 
 
 #define NGX_HTTP_EXAM_FLUSH_CALLS     2     /* on the way, a process */
+#define NGX_HTTP_EXAM_FLUSH_AHEAD     4     /* rows */
 #define NGX_HTTP_EXAM_FLUSH_LEASE     5     /* intervals */
 #define NGX_HTTP_EXAM_FLUSH_LOOK      (2 * EXAM_FLUSH_ROWS)
 #define NGX_HTTP_EXAM_FLUSH_BUFFER    (EXAM_FLUSH_ROWS * EXAM_FLUSH_ROW_MAX)
@@ -56,6 +57,9 @@ static void ngx_http_exam_flush_collect_locked(
 static void ngx_http_exam_flush_take_locked(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_session_t *s, ngx_http_exam_flush_row_t *row,
     exam_buf_t *rows);
+static void ngx_http_exam_flush_ahead_locked(
+    const ngx_http_exam_flush_call_t *call, ngx_uint_t i);
+static void ngx_http_exam_flush_fetch(const ngx_http_exam_session_t *s);
 static ngx_int_t ngx_http_exam_flush_send(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_flush_call_t *call, exam_str_t exam, exam_buf_t *rows);
 static void ngx_http_exam_flush_answer(void *data, redisReply *reply);
@@ -471,6 +475,8 @@ ngx_http_exam_flush_collect_locked(ngx_http_exam_main_conf_t *mcf,
             sh->dirty_tail = &sh->dirty_head;
         }
 
+        ngx_http_exam_flush_fetch(sh->dirty_head);
+
         if (s->exam != row) {
             ngx_http_exam_queue_locked(call->shard, s);
             continue;
@@ -511,6 +517,52 @@ ngx_http_exam_flush_take_locked(ngx_http_exam_main_conf_t *mcf,
     s->has_state = 0;
     s->first_beat = 0;
     s->longest_gap = 0;
+}
+
+
+/*
+ * The nodes of a large zone are far away: the next ones are asked for while a
+ * row is at work, a bucket first, the node behind it four rows later.
+ */
+
+static void
+ngx_http_exam_flush_ahead_locked(const ngx_http_exam_flush_call_t *call,
+    ngx_uint_t i)
+{
+    uint32_t                   hash;
+    ngx_http_exam_shard_sh_t  *sh;
+
+    sh = call->shard->sh;
+
+    if (i + 2 * NGX_HTTP_EXAM_FLUSH_AHEAD < call->n) {
+        hash = exam_sid_hash(call->rows[i + 2 * NGX_HTTP_EXAM_FLUSH_AHEAD].sid);
+        __builtin_prefetch(&sh->buckets[hash & sh->mask]);
+    }
+
+    if (i + NGX_HTTP_EXAM_FLUSH_AHEAD < call->n) {
+        hash = exam_sid_hash(call->rows[i + NGX_HTTP_EXAM_FLUSH_AHEAD].sid);
+        ngx_http_exam_flush_fetch(sh->buckets[hash & sh->mask]);
+    }
+}
+
+
+/* what a row is made of lies in the first half of a node */
+
+static void
+ngx_http_exam_flush_fetch(const ngx_http_exam_session_t *s)
+{
+    ngx_uint_t     i;
+    const u_char  *node;
+
+    if (s == NULL) {
+        return;
+    }
+
+    node = (const u_char *) s;
+
+    for (i = 0; i < NGX_HTTP_EXAM_NODE_SIZE / 2; i += NGX_HTTP_EXAM_LINE) {
+        __builtin_prefetch(node + i);
+    }
 }
 
 
@@ -619,6 +671,8 @@ ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
 
     for (i = 0; i < call->n; i++) {
         row = &call->rows[i];
+
+        ngx_http_exam_flush_ahead_locked(call, i);
 
         if (!exam_line_next(&rest, &line)
             || !exam_flush_answer_parse(line, mcf->kinds.n, &answer))

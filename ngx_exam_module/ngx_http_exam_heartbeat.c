@@ -17,7 +17,6 @@
 
 #define NGX_HTTP_EXAM_BUMP_S      10
 #define NGX_HTTP_EXAM_RENEW_S     7200
-#define NGX_HTTP_EXAM_LINE        64      /* of the cache */
 #define NGX_HTTP_EXAM_BEAT_REPLY  (NGX_HTTP_EXAM_JSON_MAX + EXAM_TOKEN_MAX)
 
 /* head and body of a usual reply; the body is shorter than 1000 bytes */
@@ -260,6 +259,10 @@ ngx_http_exam_beat_fetch(const ngx_http_exam_beat_token_t *token)
     ngx_uint_t   i;
 
     node = (u_char *) *token->bucket;
+
+    if (node == NULL) {
+        return;
+    }
 
     for (i = 0; i < NGX_HTTP_EXAM_NODE_SIZE; i += NGX_HTTP_EXAM_LINE) {
         __builtin_prefetch(node + i);

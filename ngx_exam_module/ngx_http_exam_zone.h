@@ -33,6 +33,7 @@
 #define NGX_HTTP_EXAM_SHARDS_MAX    64
 #define NGX_HTTP_EXAM_EXAMS_MAX     128     /* exams a shard knows at a time */
 #define NGX_HTTP_EXAM_NODE_SIZE     512
+#define NGX_HTTP_EXAM_LINE          64      /* of the processor's cache */
 #define NGX_HTTP_EXAM_RANGES        8       /* ranges of received a kind */
 #define NGX_HTTP_EXAM_HASHES        8       /* last hashes a session */
 #define NGX_HTTP_EXAM_OPEN_MAX      16      /* open uploads a session */
