@@ -42,7 +42,6 @@ typedef struct {
 
 static void ngx_http_exam_flush_timer(ngx_event_t *ev);
 static void ngx_http_exam_flush_all(ngx_http_exam_main_conf_t *mcf);
-static void ngx_http_exam_flush_watch(void);
 static void ngx_http_exam_flush_watched(void *data, redisReply *reply);
 static void ngx_http_exam_flush_more(ngx_http_exam_main_conf_t *mcf);
 static ngx_int_t ngx_http_exam_flush_lease(ngx_http_exam_main_conf_t *mcf,
@@ -186,10 +185,6 @@ ngx_http_exam_flush_all(ngx_http_exam_main_conf_t *mcf)
             ngx_http_exam_shard_unlock(shard);
         }
 
-        if (i == 0) {
-            ngx_http_exam_flush_watch();
-        }
-
         shard->due = shard->sh->ndirty;
     }
 
@@ -206,7 +201,7 @@ ngx_http_exam_flush_all(ngx_http_exam_main_conf_t *mcf)
  * anybody: `exam:loaded` then has another value.
  */
 
-static void
+void
 ngx_http_exam_flush_watch(void)
 {
     ngx_http_exam_args_t  args;

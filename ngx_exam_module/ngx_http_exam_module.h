@@ -274,6 +274,10 @@ char *ngx_http_exam_conf_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_http_exam_flush_init(ngx_cycle_t *cycle);
 void ngx_http_exam_flush_exit(ngx_cycle_t *cycle);
 
+/* asks Redis whether it has been filled anew since the last time */
+
+void ngx_http_exam_flush_watch(void);
+
 
 /* ngx_http_exam_spool.c: directories at start, recovery in a thread */
 

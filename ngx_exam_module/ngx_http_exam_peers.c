@@ -136,6 +136,7 @@ ngx_http_exam_peers_timer(ngx_event_t *ev)
     mcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
                                               ngx_http_exam_module);
 
+    ngx_http_exam_flush_watch();
     ngx_http_exam_peers_ask(mcf);
     ngx_http_exam_peers_requests(mcf);
     ngx_http_exam_machine_post(mcf);
