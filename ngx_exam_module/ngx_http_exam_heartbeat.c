@@ -418,6 +418,20 @@ ngx_http_exam_beat_locked(ngx_http_exam_main_conf_t *mcf,
         return;
     }
 
+    /*
+     * Redis has a state that stays as it was, unless a beat in between went to
+     * another node: then this one is told again.
+     */
+
+    if (beat->has_state
+        && (!s->stated || beat->seq != s->seq + 1
+            || ngx_memcmp(&s->state, &beat->state, sizeof(s->state)) != 0))
+    {
+        s->state = beat->state;
+        s->stated = 1;
+        s->has_state = 1;
+    }
+
     if (!s->beaten || beat->seq > s->seq) {
         s->seq = beat->seq;
         s->beaten = 1;
@@ -433,12 +447,6 @@ ngx_http_exam_beat_locked(ngx_http_exam_main_conf_t *mcf,
     }
 
     s->last_beat = now;
-
-    if (beat->has_state) {
-        s->state = beat->state;
-        s->stated = 1;
-        s->has_state = 1;
-    }
 
     ngx_http_exam_dirty_locked(shard, s);
 
