@@ -16,7 +16,7 @@
     X(counter, requests_total,      "requests answered by the module")        \
     X(counter, errors_total,        "replies with status 500 or above")       \
     X(counter, refused_total,       "replies with status 400 to 499")         \
-    X(counter, heartbeats_total,    "valid heartbeats, limited ones too")     \
+    X(counter, heartbeats_total,    "beats with a new seq, limited ones too") \
     X(counter, heartbeats_limited_total, "heartbeats answered with 429")      \
     X(counter, beats_slow_path_total, "bodies that needed the full parser")   \
     X(counter, logins_total,        "successful logins")                      \

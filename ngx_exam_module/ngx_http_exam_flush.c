@@ -686,7 +686,7 @@ ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
 
         s->flushing = 0;
 
-        if (s->changes == row->changes) {
+        if (s->changes == row->changes && !ngx_http_exam_awaits_locked(s)) {
             s->dirty = 0;
 
         } else {

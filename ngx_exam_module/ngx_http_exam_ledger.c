@@ -198,6 +198,25 @@ ngx_http_exam_ledger_local(ngx_http_exam_ledger_t *l,
 }
 
 
+int32_t
+ngx_http_exam_ledger_stored(ngx_http_exam_ledger_t *l, ngx_uint_t kind)
+{
+    exam_range_t   memory[2 * NGX_HTTP_EXAM_LEDGER_RANGES];
+    exam_ranges_t  settled;
+
+    exam_ranges_init(&settled, memory, 2 * NGX_HTTP_EXAM_LEDGER_RANGES);
+
+    if (!exam_ranges_merge(&settled, &l->sets[kind][NGX_HTTP_EXAM_SET_STORED])
+        || !exam_ranges_merge(&settled, &l->sets[kind][NGX_HTTP_EXAM_SET_LOST])
+        || settled.n == 0 || settled.r[0].lo != 0)
+    {
+        return -1;
+    }
+
+    return (int32_t) settled.r[0].hi;
+}
+
+
 void
 ngx_http_exam_ledger_pending(ngx_http_exam_ledger_t *l, ngx_uint_t kind,
     int64_t last, exam_ranges_t *out)

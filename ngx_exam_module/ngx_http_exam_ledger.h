@@ -62,6 +62,11 @@ void ngx_http_exam_ledger_add(ngx_http_exam_ledger_t *l, ngx_uint_t kind,
 void ngx_http_exam_ledger_local(ngx_http_exam_ledger_t *l,
     ngx_http_exam_main_conf_t *mcf, const uint8_t sid[EXAM_SID_LEN]);
 
+/* the highest n such that 0..n are stored or lost; -1: none */
+
+int32_t ngx_http_exam_ledger_stored(ngx_http_exam_ledger_t *l,
+    ngx_uint_t kind);
+
 /* numbers 0..last that the client still has to send */
 
 void ngx_http_exam_ledger_pending(ngx_http_exam_ledger_t *l, ngx_uint_t kind,

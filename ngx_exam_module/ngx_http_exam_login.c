@@ -114,9 +114,7 @@ ngx_http_exam_login_read(ngx_http_request_t *r, exam_str_t body,
 
     /* what cannot exist is answered as what does not exist */
 
-    if (!exam_id_exam(in.exam) || !exam_id_student(in.student)
-        || !exam_code_normal(in.code, login->code))
-    {
+    if (!exam_id_exam(in.exam) || !exam_id_student(in.student)) {
         return ngx_http_exam_login_refused(r);
     }
 
@@ -125,6 +123,10 @@ ngx_http_exam_login_read(ngx_http_request_t *r, exam_str_t body,
 
     if (login->exam.data == NULL || login->student.data == NULL) {
         return EXAM_ERR_INTERNAL;
+    }
+
+    if (!exam_code_normal(in.code, login->code)) {
+        return ngx_http_exam_login_refused(r);
     }
 
     return EXAM_OK;

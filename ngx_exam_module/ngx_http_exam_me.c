@@ -228,6 +228,7 @@ static void
 ngx_http_exam_me_json(ngx_http_request_t *r, ngx_http_exam_me_t *me,
     ngx_uint_t degraded, exam_buf_t *b)
 {
+    int32_t                     stored;
     const char                 *name;
     ngx_uint_t                  i;
     exam_view_t                *view;
@@ -275,6 +276,22 @@ ngx_http_exam_me_json(ngx_http_request_t *r, ngx_http_exam_me_t *me,
     exam_buf_lit(b, ",\"server_time\":");
     exam_buf_int(b, ctx->now);
     exam_buf_char(b, ',');
+
+    for (i = 0; i < me->n; i++) {
+        ngx_http_exam_ledger_local(&me->sessions[i]->ledger, mcf,
+                                   me->sessions[i]->sid);
+    }
+
+    /* the ledger may know more than the node's last flush has told */
+
+    for (i = 0; i < mcf->kinds.n; i++) {
+        stored = ngx_http_exam_ledger_stored(&me->sessions[0]->ledger, i);
+
+        if (stored >= 0) {
+            ctx->snap.stored[i] = ngx_max(ctx->snap.stored[i], stored);
+        }
+    }
+
     ngx_http_exam_stored_json(b, &mcf->kinds, ctx->snap.stored);
     exam_buf_lit(b, ",\"sessions\":[");
 
@@ -283,9 +300,6 @@ ngx_http_exam_me_json(ngx_http_request_t *r, ngx_http_exam_me_t *me,
         if (i > 0) {
             exam_buf_char(b, ',');
         }
-
-        ngx_http_exam_ledger_local(&me->sessions[i]->ledger, mcf,
-                                   me->sessions[i]->sid);
 
         exam_buf_lit(b, "{\"session\":\"");
         exam_buf_hex(b, me->sessions[i]->sid, EXAM_SID_LEN);

@@ -290,8 +290,9 @@ ngx_http_exam_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
 static ngx_int_t
 ngx_http_exam_retry_after(ngx_http_request_t *r, exam_err_e err)
 {
-    ngx_int_t  status;
-    ngx_str_t  value;
+    ngx_int_t   status;
+    ngx_str_t   value;
+    ngx_uint_t  wait;
 
     static ngx_str_t  bearer = ngx_string("Bearer");
 
@@ -314,9 +315,16 @@ ngx_http_exam_retry_after(ngx_http_request_t *r, exam_err_e err)
         return NGX_ERROR;
     }
 
-    value.len = ngx_sprintf(value.data, "%ui",
-                            1 + (ngx_uint_t) ngx_random() % 5)
-                - value.data;
+    wait = 1 + (ngx_uint_t) ngx_random() % 5;
+
+    if (err == EXAM_ERR_TOO_MANY_ATTEMPTS) {
+
+        /* they are counted by the minute */
+
+        wait += 60 - (ngx_uint_t) ngx_time() % 60;
+    }
+
+    value.len = ngx_sprintf(value.data, "%ui", wait) - value.data;
 
     return ngx_http_exam_header(r, "Retry-After", &value);
 }

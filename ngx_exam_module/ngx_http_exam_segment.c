@@ -13,6 +13,9 @@
 #include "ngx_http_exam_module.h"
 
 
+#define NGX_HTTP_EXAM_AWAIT_S  15
+
+
 static ngx_http_exam_segs_t *ngx_http_exam_segs_locked(
     ngx_http_exam_shard_t *shard, const uint8_t sid[EXAM_SID_LEN],
     ngx_uint_t make);
@@ -235,20 +238,27 @@ void
 ngx_http_exam_zone_segment_commit(ngx_http_exam_zone_t *zone,
     const uint8_t sid[EXAM_SID_LEN], const ngx_http_exam_hash_t *seg)
 {
-    exam_ranges_t           set;
-    ngx_http_exam_hash_t   *h;
-    ngx_http_exam_segs_t   *segs;
-    ngx_http_exam_shard_t  *shard;
+    exam_ranges_t             set;
+    ngx_http_exam_hash_t     *h;
+    ngx_http_exam_segs_t     *segs;
+    ngx_http_exam_shard_t    *shard;
+    ngx_http_exam_session_t  *s;
 
     shard = ngx_http_exam_zone_shard(zone, sid);
 
     ngx_http_exam_shard_lock(shard);
 
+    s = ngx_http_exam_find_locked(shard, sid);
     segs = ngx_http_exam_segs_locked(shard, sid, 1);
 
     if (segs == NULL) {
         goto done;
     }
+
+    /* the flush asks until it is stored, or for so long */
+
+    s->awaits = (uint32_t) ngx_time() + NGX_HTTP_EXAM_AWAIT_S;
+    ngx_http_exam_dirty_locked(shard, s);
 
     h = ngx_http_exam_hash_of(segs, seg->kind, seg->n);
 
@@ -438,6 +448,29 @@ ngx_http_exam_segs_busy(const ngx_http_exam_segs_t *segs)
         if (segs->hashes[i].state == EXAM_SEG_RECEIVING
             && !ngx_http_exam_dead(segs->hashes[i].pid))
         {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_uint_t
+ngx_http_exam_awaits_locked(ngx_http_exam_session_t *s)
+{
+    ngx_uint_t     i;
+    exam_ranges_t  set;
+
+    if (s->segs == NULL || (int32_t) (s->awaits - (uint32_t) ngx_time()) <= 0)
+    {
+        return 0;
+    }
+
+    for (i = 0; i < EXAM_KINDS_MAX; i++) {
+        ngx_http_exam_ranges_of(s->segs, i, &set);
+
+        if (set.n > 0 && exam_ranges_highest(&set) > s->stored[i]) {
             return 1;
         }
     }

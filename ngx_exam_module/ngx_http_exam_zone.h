@@ -131,6 +131,7 @@ struct ngx_http_exam_session_s {
     int64_t                       exp;      /* of the token seen last, s */
     uint32_t                      changes;  /* bumped by each mutation */
     uint32_t                      bumped;   /* when last moved to the head, s */
+    uint32_t                      awaits;   /* news of `stored`, till then */
 
     uint32_t                      mark;     /* of the kept token's key */
     int32_t                       extra_s;
@@ -379,6 +380,10 @@ void ngx_http_exam_zone_stored(ngx_http_exam_zone_t *zone,
 /* 1: an upload is open or being finished; segs may be NULL */
 
 ngx_uint_t ngx_http_exam_segs_busy(const ngx_http_exam_segs_t *segs);
+
+/* 1: something was received lately that Redis does not call stored */
+
+ngx_uint_t ngx_http_exam_awaits_locked(ngx_http_exam_session_t *s);
 
 /* 1: there is no such process any more */
 

@@ -150,6 +150,19 @@ is_problem($other, 401, 'invalid_credentials', 'another student: 401');
 is_problem($elsewhere, 401, 'invalid_credentials', 'another address: 401');
 is_problem($again, 429, 'too_many_attempts', 'and after it a wrong one is not');
 
+# a code that cannot be one is a wrong one; the answer says when to come again
+
+($wrong, $again) = within_a_minute(sub {
+    my $address = "10.0.5.$_[0]";
+
+    return (codes(15, 'S008', 'nope', $address),
+            try('S008', 'nope', $address));
+});
+is_deeply($wrong, { invalid_credentials => 10, too_many_attempts => 5 },
+          'codes of a wrong form count, too');
+cmp_ok($again->{headers}{'retry-after'}, '>', 60 - (time % 60) - 5,
+       'Retry-After: the next minute');
+
 # right codes and refusals of another kind do not count
 
 ($wrong) = within_a_minute(sub {
@@ -181,6 +194,6 @@ is_deeply($wrong, { invalid_credentials => 10 }, 'only 401s count');
 is_deeply($wrong, { invalid_credentials => 600, too_many_attempts => 10 },
           '600 wrong codes a minute from one address, then 429');
 is($right->{status}, 200, 'and a right code from there is let in');
-is($api->metric('logins_refused_total'), 638, 'they are counted');
+is($api->metric('logins_refused_total'), 654, 'they are counted');
 
 done_testing();

@@ -49,6 +49,13 @@ sub get {
 sub status { return Exam::request('GET', "$url/status")->{json} }
 
 
+sub metric {
+    my ($n) = Exam::request('GET', "$url/metrics")->{content}
+        =~ /^exam_$_[0] (\d+)$/m;
+    return $n;
+}
+
+
 sub eventually {
     my ($true) = @_;
     return Exam::wait_for { $true->() } 10;
@@ -125,6 +132,21 @@ is_deeply \%entry, {
     session => Exam::sid('30', 'S001'), bytes => 100_000,
     sha256 => sha256_hex($body), received_at => $info->{received_at},
 }, 'doorbell entry';
+
+
+# what the worker stores is heard of without a heartbeat: the flush asks on
+
+ok eventually(sub { Exam::redis_cmd('HGET', 'exam:{30}:sessions', 'S001') }),
+    'the session is flushed';
+
+my ($asked) = metric('flush_rows_total');
+ok eventually(sub { metric('flush_rows_total') > $asked + 2 }), 'and again';
+Exam::redis_cmd('HSET', 'exam:{30}:stored',
+                'S001:' . Exam::sid('30', 'S001') . ':screen', 0);
+ok eventually(sub {
+    my $me = Exam::request('GET', "$url/api/v1/me", fields('S001'));
+    ($me->{json}{stored}{screen} // -1) == 0;
+}), 'the node hears that it is stored';
 
 
 # ---- the same number again
