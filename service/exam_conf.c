@@ -33,6 +33,7 @@ typedef enum {
     EXAM_CONF_PATH_OPTIONAL,
     EXAM_CONF_SOCKET,
     EXAM_CONF_PORT,
+    EXAM_CONF_NUMBER,
     EXAM_CONF_NODE,
     EXAM_CONF_KINDS,
     EXAM_CONF_SWITCH,
@@ -69,7 +70,8 @@ static int exam_conf_set(exam_conf_parse_t *p, const exam_conf_key_t *key,
 static int exam_conf_set_kinds(exam_conf_parse_t *p, const char *value);
 static int exam_conf_set_path(exam_conf_parse_t *p, const exam_conf_key_t *key,
     const char *value);
-static int exam_conf_set_password(exam_conf_parse_t *p, const char *value);
+static int exam_conf_set_password(exam_conf_parse_t *p, const char *value,
+    char *out);
 static int exam_conf_check(exam_conf_parse_t *p);
 static bool exam_conf_given(const exam_conf_parse_t *p, const char *section,
     const char *name);
@@ -94,6 +96,9 @@ static const exam_conf_key_t  exam_conf_keys[] = {
     { "redis", "socket", EXAM_CONF_SOCKET, exam_conf_field(redis.socket) },
     { "redis", "host", EXAM_CONF_TEXT, exam_conf_field(redis.host) },
     { "redis", "port", EXAM_CONF_PORT, exam_conf_field(redis.port) },
+    { "redis", "password_file", EXAM_CONF_PASSWORD,
+      exam_conf_field(redis.password) },
+    { "redis", "db", EXAM_CONF_NUMBER, exam_conf_field(redis.db) },
 
     { "mysql", "socket", EXAM_CONF_SOCKET, exam_conf_field(mysql.socket) },
     { "mysql", "host", EXAM_CONF_TEXT, exam_conf_field(mysql.host) },
@@ -382,7 +387,7 @@ exam_conf_set(exam_conf_parse_t *p, const exam_conf_key_t *key,
     switch (key->type) {
 
     case EXAM_CONF_PASSWORD:
-        return exam_conf_set_password(p, value);
+        return exam_conf_set_password(p, value, out);
 
     case EXAM_CONF_PATH:
     case EXAM_CONF_PATH_OPTIONAL:
@@ -391,6 +396,14 @@ exam_conf_set(exam_conf_parse_t *p, const exam_conf_key_t *key,
 
     case EXAM_CONF_KINDS:
         return exam_conf_set_kinds(p, value);
+
+    case EXAM_CONF_NUMBER:
+        if (!exam_uint_parse(s.data, s.len, INT_MAX, &n)) {
+            return exam_conf_fail(p, "bad number \"%.64s\"", value);
+        }
+
+        *(unsigned *) (void *) out = (unsigned) n;
+        return 0;
 
     case EXAM_CONF_PORT:
         if (!exam_uint_parse(s.data, s.len, 65535, &n) || n == 0) {
@@ -539,7 +552,7 @@ exam_conf_set_path(exam_conf_parse_t *p, const exam_conf_key_t *key,
 
 
 static int
-exam_conf_set_password(exam_conf_parse_t *p, const char *value)
+exam_conf_set_password(exam_conf_parse_t *p, const char *value, char *out)
 {
     int      rc;
     char     path[EXAM_PATH_MAX], *text;
@@ -566,7 +579,7 @@ exam_conf_set_password(exam_conf_parse_t *p, const char *value)
         rc = exam_conf_fail(p, "the password in \"%s\" is too long", path);
 
     } else {
-        strcpy(p->conf->mysql.password, text);
+        strcpy(out, text);
     }
 
     explicit_bzero(text, len);

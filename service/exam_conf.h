@@ -34,6 +34,8 @@ typedef struct {
     char           socket[EXAM_PATH_MAX];       /* "" = host and port */
     char           host[EXAM_CONF_TEXT_MAX];
     unsigned       port;
+    char           password[EXAM_CONF_TEXT_MAX];    /* of password_file */
+    unsigned       db;
 } exam_redis_conf_t;
 
 

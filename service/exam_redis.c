@@ -21,6 +21,9 @@
 
 
 static exam_redis_e exam_redis_fail(exam_redis_t *r, const char *error);
+static exam_redis_e exam_redis_enter(exam_redis_t *r);
+static exam_redis_e exam_redis_first(exam_redis_t *r,
+    const exam_str_t args[2]);
 static exam_redis_e exam_redis_scripts(exam_redis_t *r);
 static exam_redis_e exam_redis_script(exam_redis_t *r, exam_script_e which);
 static exam_redis_e exam_redis_ready(exam_redis_t *r);
@@ -83,11 +86,15 @@ exam_redis_connect(exam_redis_t *r)
         return exam_redis_fail(r, conn->errstr);
     }
 
-    rc = exam_redis_scripts(r);
+    rc = exam_redis_enter(r);
+
+    if (rc == EXAM_REDIS_OK) {
+        rc = exam_redis_scripts(r);
+    }
 
     if (rc != EXAM_REDIS_OK) {
 
-        /* a script that Redis refuses is an error that waiting may mend */
+        /* a password or a script that Redis refuses is an error that waiting may mend */
 
         return (r->conn != NULL) ? exam_redis_fail(r, r->error)
                                  : EXAM_REDIS_AWAY;
@@ -135,6 +142,55 @@ exam_redis_fail(exam_redis_t *r, const char *error)
     r->retry_at = exam_mono_ms() + exam_backoff_next(&r->backoff, random);
 
     return EXAM_REDIS_AWAY;
+}
+
+
+/* AUTH and SELECT, where the configuration asks for them */
+
+static exam_redis_e
+exam_redis_enter(exam_redis_t *r)
+{
+    char          db[16];
+    exam_str_t    args[2];
+    exam_redis_e  rc;
+
+    rc = EXAM_REDIS_OK;
+
+    if (r->conf.password[0] != '\0') {
+        args[0] = exam_str("AUTH");
+        args[1] = exam_str_make(r->conf.password, strlen(r->conf.password));
+        rc = exam_redis_first(r, args);
+    }
+
+    if (rc == EXAM_REDIS_OK && r->conf.db != 0) {
+        (void) snprintf(db, sizeof(db), "%u", r->conf.db);
+
+        args[0] = exam_str("SELECT");
+        args[1] = exam_str_make(db, strlen(db));
+        rc = exam_redis_first(r, args);
+    }
+
+    return rc;
+}
+
+
+static exam_redis_e
+exam_redis_first(exam_redis_t *r, const exam_str_t args[2])
+{
+    redisReply    *reply;
+    exam_redis_e   rc;
+
+    rc = exam_redis_queue(r, 0, NULL, 2, args);
+
+    if (rc == EXAM_REDIS_OK) {
+        rc = exam_redis_take(r, &reply);
+    }
+
+    if (rc == EXAM_REDIS_OK) {
+        freeReplyObject(reply);
+    }
+
+    return rc;
 }
 
 

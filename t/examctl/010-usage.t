@@ -141,6 +141,7 @@ my %values = (
         keys => [''],
     },
     redis => { port => ['0', '65536', 'x', '', '-1'], host => [''],
+               db => ['-1', 'x', ''], password_file => ['/nonexistent'],
                socket => ['/' . 'x' x 108] },
     mysql => { port => ['0', '65536'], user => [''], host => [''],
                database => ['', 'a-b', 'a`b', 'x' x 65],

@@ -141,4 +141,37 @@ is(redis('SISMEMBER', 'exam:active', 30), 1, 'served');
        'MySQL has rolled back');
 }
 
+# ---- a Redis with a password, and a database of its own
+
+my $redis = Exam::Process->redis(dir => "$dir/locked");
+my $client = Exam::Redis->new($redis->socket);
+
+$client->cmd('CONFIG', 'SET', 'requirepass', 'hush');
+spew("$dir/right", "hush\n");
+spew("$dir/wrong", "guess\n");
+
+sub locked {
+    my ($name, %more) = @_;
+
+    return spew("$dir/$name.ini",
+                ini(redis => { socket => $redis->socket, %more }));
+}
+
+my $with = locked('with', password_file => "$dir/right", db => 2);
+
+ok_ctl('exam', 'create', 41, '--title', 'Locked', { config => $with });
+$client->cmd('AUTH', 'hush');
+is($client->cmd('EXISTS', key(41)), 0, 'not in the first database');
+$client->cmd('SELECT', 2);
+is($client->cmd('HGET', key(41), 'title'), 'Locked', 'but in its own');
+
+fails(5, qr/is in MySQL, but Redis is away.*WRONGPASS/, 'exam', 'create', 42,
+      '--title', 'x', { config => locked('guess',
+                                         password_file => "$dir/wrong") });
+fails(5, qr/is in MySQL, but Redis is away.*NOAUTH/, 'exam', 'create', 43,
+      '--title', 'x', { config => locked('none') });
+fails(5, qr/is in MySQL, but Redis is away.*DB index/, 'exam', 'create', 44,
+      '--title', 'x', { config => locked('far', db => 99,
+                                         password_file => "$dir/right") });
+
 done_testing();
