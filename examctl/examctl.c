@@ -17,9 +17,13 @@ static ctl_rc_e ctl_parse(ctl_t *ctl, int argc, char **argv, bool *help);
 static ctl_rc_e ctl_parse_option(ctl_t *ctl, int argc, char **argv, int *i);
 static ctl_rc_e ctl_globals(ctl_t *ctl, int argc, char **argv, int *used,
     bool *help);
+static ctl_rc_e ctl_no_command(int argc, char **argv);
+static bool ctl_in_group(const ctl_command_t *command, const char *group);
+static bool ctl_is_help(const char *arg);
 static void ctl_help(void);
+static void ctl_help_list(FILE *out, const char *group);
 static void ctl_help_command(const ctl_command_t *command);
-static void ctl_help_line(const ctl_command_t *command);
+static void ctl_help_line(FILE *out, const ctl_command_t *command);
 
 
 static const ctl_command_t *const  ctl_tables[] = {
@@ -64,8 +68,7 @@ main(int argc, char **argv)
     ctl.command = ctl_find(argc - first, argv + first, &used);
 
     if (ctl.command == NULL) {
-        return (int) ctl_fail(CTL_USAGE, "no such command \"%s\"; "
-                              "see examctl --help", argv[first]);
+        return (int) ctl_no_command(argc - first, argv + first);
     }
 
     rc = ctl_parse(&ctl, argc - first - used, argv + first + used, &help);
@@ -118,7 +121,7 @@ ctl_globals(ctl_t *ctl, int argc, char **argv, int *used, bool *help)
 
     for (i = 1; i < argc && argv[i][0] == '-'; i++) {
 
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+        if (ctl_is_help(argv[i])) {
             *help = true;
             i = argc;
             break;
@@ -189,6 +192,69 @@ ctl_words(const char *words, int argc, char **argv)
 }
 
 
+/* "exam", "exam --help" or "exam destroy": lists the commands of the group */
+
+static ctl_rc_e
+ctl_no_command(int argc, char **argv)
+{
+    bool                  found;
+    size_t                i;
+    const char           *group;
+    const ctl_command_t  *c;
+
+    group = argv[0];
+    found = false;
+
+    for (i = 0; i < CTL_TABLES; i++) {
+        for (c = ctl_tables[i]; c->words != NULL; c++) {
+            found = found || ctl_in_group(c, group);
+        }
+    }
+
+    if (!found) {
+        return ctl_fail(CTL_USAGE, "no such command \"%s\"; see examctl "
+                        "--help", group);
+    }
+
+    if (argc > 1 && ctl_is_help(argv[1])) {
+        ctl_help_list(stdout, group);
+        return CTL_OK;
+    }
+
+    if (argc > 1) {
+        (void) ctl_fail(CTL_USAGE, "no such command \"%s %s\"; there are:",
+                        group, argv[1]);
+
+    } else {
+        (void) ctl_fail(CTL_USAGE, "\"%s\" takes a command:", group);
+    }
+
+    ctl_help_list(stderr, group);
+
+    return CTL_USAGE;
+}
+
+
+/* is `group` the first of its words, and not all of them? */
+
+static bool
+ctl_in_group(const ctl_command_t *c, const char *group)
+{
+    size_t  len;
+
+    len = strlen(group);
+
+    return strncmp(c->words, group, len) == 0 && c->words[len] == ' ';
+}
+
+
+static bool
+ctl_is_help(const char *arg)
+{
+    return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
+}
+
+
 static ctl_rc_e
 ctl_parse(ctl_t *ctl, int argc, char **argv, bool *help)
 {
@@ -202,7 +268,7 @@ ctl_parse(ctl_t *ctl, int argc, char **argv, bool *help)
     literal = false;
 
     for (i = 0; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+        if (ctl_is_help(argv[i])) {
             *help = true;
             return CTL_OK;
         }
@@ -335,18 +401,9 @@ ctl_parse_option(ctl_t *ctl, int argc, char **argv, int *i)
 static void
 ctl_help(void)
 {
-    size_t                i;
-    const ctl_command_t  *c;
-
     printf("usage: examctl [--config FILE] COMMAND ...\n\n");
 
-    for (i = 0; i < CTL_TABLES; i++) {
-        for (c = ctl_tables[i]; c->words != NULL; c++) {
-            printf("  ");
-            ctl_help_line(c);
-            printf("\n      %s\n", c->summary);
-        }
-    }
+    ctl_help_list(stdout, NULL);
 
     printf("\n"
            "examctl COMMAND --help tells more of a command.\n"
@@ -365,11 +422,34 @@ ctl_help(void)
 }
 
 
+/* `group` NULL: all commands */
+
+static void
+ctl_help_list(FILE *out, const char *group)
+{
+    size_t                i;
+    const ctl_command_t  *c;
+
+    for (i = 0; i < CTL_TABLES; i++) {
+        for (c = ctl_tables[i]; c->words != NULL; c++) {
+
+            if (group != NULL && !ctl_in_group(c, group)) {
+                continue;
+            }
+
+            fprintf(out, "  ");
+            ctl_help_line(out, c);
+            fprintf(out, "\n      %s\n", c->summary);
+        }
+    }
+}
+
+
 static void
 ctl_help_command(const ctl_command_t *c)
 {
     printf("usage: examctl ");
-    ctl_help_line(c);
+    ctl_help_line(stdout, c);
     printf("\n\n%s\n", c->summary);
 
     if (c->help[0] != '\0') {
@@ -382,28 +462,28 @@ ctl_help_command(const ctl_command_t *c)
 
 
 static void
-ctl_help_line(const ctl_command_t *c)
+ctl_help_line(FILE *out, const ctl_command_t *c)
 {
     size_t               i;
     const ctl_option_t  *o;
 
-    printf("%s", c->words);
+    fprintf(out, "%s", c->words);
 
     if (c->nargs != 0) {
-        printf(" %s", c->args);
+        fprintf(out, " %s", c->args);
     }
 
     for (i = 0; i < CTL_OPTIONS_MAX && c->options[i].name != NULL; i++) {
         o = &c->options[i];
 
         if (o->value == NULL) {
-            printf(" [--%s]", o->name);
+            fprintf(out, " [--%s]", o->name);
 
         } else if (o->value[0] == '!') {
-            printf(" --%s %s", o->name, o->value + 1);
+            fprintf(out, " --%s %s", o->name, o->value + 1);
 
         } else {
-            printf(" [--%s %s]", o->name, o->value);
+            fprintf(out, " [--%s %s]", o->name, o->value);
         }
     }
 }

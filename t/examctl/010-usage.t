@@ -34,14 +34,34 @@ my @commands = ('migrate', 'keys rotate', 'doctor', 'exam create', 'exam open',
 }
 
 
+# ---- a group of commands: what is in it, and nothing else
+
+for my $group (qw(exam roster student keys)) {
+    my @in = grep { /^$group / } @commands;
+    my %told = (
+        "$group --help" => ok_ctl($group, '--help', { config => undef }),
+        "$group -h" => ok_ctl($group, '-h', { config => undef }),
+        $group => fails(2, qr/"$group" takes a command:\n/, $group,
+                        { config => undef })->{err},
+        "$group destroy" => fails(2, qr/no such command "$group destroy"/,
+                                  $group, 'destroy', { config => undef })
+                            ->{err},
+    );
+
+    for my $line (sort keys %told) {
+        my @listed = $told{$line} =~ /^  (\w+ \w+).*\n {6}\w/mg;
+        is("@listed", "@in", "$line lists its commands");
+    }
+}
+
+
 # ---- wrong command lines
 
 my $ini = spew(dir() . '/exam.ini', ini());
 my $at = { config => $ini };
 
 fails(2, qr/no such command "frobnicate"/, 'frobnicate', $at);
-fails(2, qr/no such command "exam"/, 'exam', $at);
-fails(2, qr/no such command "exam"/, 'exam', 'destroy', $at);
+fails(2, qr/no such command "frobnicate"/, 'frobnicate', '--help', $at);
 fails(2, qr/bad option "--frob"/, '--frob', 'exam', 'list',
       { config => undef });
 fails(2, qr/unknown option "--frob"/, 'exam', 'list', '--frob', $at);
