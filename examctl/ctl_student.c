@@ -25,6 +25,8 @@ static ctl_rc_e ctl_recordings(ctl_t *ctl);
 static ctl_rc_e ctl_logout(ctl_t *ctl);
 static void ctl_logout_audit(ctl_t *ctl, exam_str_t exam, exam_str_t student);
 static ctl_rc_e ctl_student_exam(ctl_t *ctl, exam_str_t *exam);
+static ctl_rc_e ctl_student_known(ctl_t *ctl, exam_str_t exam,
+    const char *student);
 
 
 static const ctl_column_t  ctl_student_columns[] = {
@@ -153,6 +155,12 @@ ctl_recordings(ctl_t *ctl)
                               1);
     }
 
+    rc = ctl_student_known(ctl, args[0], student);
+
+    if (rc != CTL_OK) {
+        return rc;
+    }
+
     args[1] = ctl_str(student);
 
     return ctl_list_query(ctl, "recordings", ctl_recording_columns,
@@ -186,6 +194,43 @@ ctl_student_exam(ctl_t *ctl, exam_str_t *exam)
 
     case EXAM_LIVE_NOT_FOUND:
         return ctl_fail(CTL_NOT_FOUND, "no exam \"%s\"", ctl->args[0]);
+
+    default:
+        return ctl_db_failed(ctl);
+    }
+}
+
+
+/* in the roster, or once was: recordings stay when a student is taken out */
+
+static ctl_rc_e
+ctl_student_known(ctl_t *ctl, exam_str_t exam, const char *student)
+{
+    exam_db_e    rc;
+    exam_str_t   args[4];
+    exam_stmt_t  stmt;
+
+    memset(&stmt, 0, sizeof(exam_stmt_t));
+
+    args[0] = exam;
+    args[1] = ctl_str(student);
+    args[2] = args[0];
+    args[3] = args[1];
+
+    rc = exam_stmt_query(&stmt, &ctl->db, "SELECT 1 FROM students "
+                         "WHERE exam = ? AND student = ? UNION "
+                         "SELECT 1 FROM recordings "
+                         "WHERE exam = ? AND student = ?", args, 4);
+    exam_stmt_close(&stmt);
+
+    switch (rc) {
+
+    case EXAM_DB_OK:
+        return CTL_OK;
+
+    case EXAM_DB_END:
+        return ctl_fail(CTL_NOT_FOUND, "no student \"%s\" in exam \"%s\"",
+                        student, ctl->args[0]);
 
     default:
         return ctl_db_failed(ctl);

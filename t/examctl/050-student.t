@@ -190,9 +190,17 @@ ok(@$events > 0 && !grep({ my %e = @{ $_->[1] };
     is_deeply(json_ctl('recordings', 30, '--student', 's003'),
               { recordings => [] }, 'of one without any');
     fails(2, qr/bad student id/, 'recordings', 30, '--student', '../x');
+    fails(3, qr/no student "zed" in exam "30"/, 'recordings', 30, '--student',
+          'zed');
     fails(3, qr/no exam "99"/, 'recordings', 99);
     like(ok_ctl('recordings', 30), qr/vp8/, 'as text');
     is(json_ctl('exam', 'show', 30)->{recordings}, 2, 'exam show counts');
+
+    sql("UPDATE recordings SET student = 'gone' WHERE upload_id = 't1-2'");
+    is_deeply([map { $_->{upload_id} }
+                   @{ json_ctl('recordings', 30, '--student', 'gone')
+                          ->{recordings} }], ['t1-2'],
+              'of one who is not in the roster any more');
 }
 
 ok_ctl('exam', 'close', 30);
