@@ -42,6 +42,8 @@ static exam_db_e ctl_exam_do_close(ctl_t *ctl, exam_live_exam_t *e,
     void *data);
 static exam_db_e ctl_exam_do_archive(ctl_t *ctl, exam_live_exam_t *e,
     void *data);
+static ctl_rc_e ctl_exam_time(const ctl_t *ctl, const char *name,
+    const char *value, int64_t from, int64_t *ms);
 static void ctl_exam_end_pause(exam_live_exam_t *e, int64_t now);
 static exam_db_e ctl_exam_state(ctl_t *ctl, const exam_live_exam_t *e,
     const char *what);
@@ -144,20 +146,24 @@ ctl_exam_create(ctl_t *ctl)
     starts = ctl_option(ctl, "starts");
     ends = ctl_option(ctl, "ends");
 
-    if (!exam_time_parse(starts != NULL ? starts : "now", times.now,
-                         &times.starts_at))
-    {
-        return ctl_usage(ctl, "bad time \"%s\" of --starts", starts);
+    rc = ctl_exam_time(ctl, "starts", starts != NULL ? starts : "now",
+                       times.now, &times.starts_at);
+
+    if (rc == CTL_OK) {
+        rc = ctl_exam_time(ctl, "ends", ends != NULL ? ends : CTL_EXAM_END,
+                           times.starts_at, &times.ends_at);
     }
 
-    if (!exam_time_parse(ends != NULL ? ends : CTL_EXAM_END, times.starts_at,
-                         &times.ends_at))
-    {
-        return ctl_usage(ctl, "bad time \"%s\" of --ends", ends);
+    if (rc != CTL_OK) {
+        return rc;
     }
 
     if (times.ends_at <= times.starts_at) {
         return ctl_usage(ctl, "the exam ends before it starts");
+    }
+
+    if (times.ends_at <= times.now) {
+        return ctl_usage(ctl, "the end of the exam has passed already");
     }
 
     change.action = "exam.create";
@@ -212,8 +218,10 @@ ctl_exam_open(ctl_t *ctl)
     times.now = exam_now_ms();
 
     if (ends != NULL) {
-        if (!exam_time_parse(ends, times.now, &times.ends_at)) {
-            return ctl_usage(ctl, "bad time \"%s\" of --ends", ends);
+        rc = ctl_exam_time(ctl, "ends", ends, times.now, &times.ends_at);
+
+        if (rc != CTL_OK) {
+            return rc;
         }
 
         if (times.ends_at <= times.now) {
@@ -402,6 +410,22 @@ ctl_exam_simple(ctl_t *ctl, const char *action, ctl_change_pt body)
 }
 
 
+/* the value of --name; "+3h" counts from `from` */
+
+static ctl_rc_e
+ctl_exam_time(const ctl_t *ctl, const char *name, const char *value,
+    int64_t from, int64_t *ms)
+{
+    if (!exam_time_parse(value, from, ms)) {
+        return ctl_usage(ctl, "bad time \"%s\" of --%s: it is now, +90m, +3h, "
+                         "+2d, or a date with a time of day, as "
+                         "2026-11-20T09:00", value, name);
+    }
+
+    return CTL_OK;
+}
+
+
 static void
 ctl_exam_end_pause(exam_live_exam_t *e, int64_t now)
 {
@@ -416,8 +440,17 @@ ctl_exam_end_pause(exam_live_exam_t *e, int64_t now)
 static exam_db_e
 ctl_exam_state(ctl_t *ctl, const exam_live_exam_t *e, const char *what)
 {
+    const char  *state;
+
+    state = exam_state_name(e->state);
+
+    if (strcmp(state, what) == 0) {
+        return ctl_refuse(ctl, CTL_CONFLICT, "exam \"%s\" is %s already",
+                          e->id, state);
+    }
+
     return ctl_refuse(ctl, CTL_CONFLICT, "exam \"%s\" is %s and cannot be %s",
-                      e->id, exam_state_name(e->state), what);
+                      e->id, state, what);
 }
 
 

@@ -115,12 +115,19 @@ for my $time ('', 'tomorrow', '2026-11-20', '2026-02-30T10:00', '+3x', '+3',
               '2026-11-20T10:00+25:00', '2026-11-20T10:00Zx', '3h',
               '2026-11-20T10:00:00.', '1969-12-31T00:00Z')
 {
-    fails(2, qr/bad time .* of --starts/, 'exam', 'create', 30, '--title', 'x',
-          "--starts=$time", $at);
+    fails(2, qr/bad time .* of --starts: it is now, .*, as \d{4}-\d\d-\d\dT/,
+          'exam', 'create', 30, '--title', 'x', "--starts=$time", $at);
 }
+
+fails(2, qr/bad time "2026-12-01" of --ends: it is now, /, 'exam', $_->[0], 30,
+      @$_[1 .. $#$_], '--ends', '2026-12-01', $at)
+    for ['create', '--title', 'x'], ['open'];
 
 fails(2, qr/ends before it starts/, 'exam', 'create', 30, '--title', 'x',
       '--starts', '+3h', '--ends', '2020-01-01T00:00Z', $at);
+fails(2, qr/the end of the exam has passed/, 'exam', 'create', 30, '--title',
+      'x', '--starts', '2020-01-01T00:00Z', @$_, $at)
+    for [], ['--ends', '2020-01-02T00:00Z'];
 fails(2, qr/the new end has passed/, 'exam', 'open', 30, '--ends',
       '2020-01-01T00:00Z', $at);
 

@@ -131,7 +131,7 @@ ok_ctl('exam', 'close', 30);
 is(state_of(30)->{state}, 'closed', 'closed');
 is(state_of(30)->{paused_at}, 0, 'closing ends a pause');
 is(active(), '30', 'nodes still take late uploads');
-fails(4, qr/is closed and cannot be closed/, 'exam', 'close', 30);
+fails(4, qr/exam "30" is closed already/, 'exam', 'close', 30);
 fails(4, qr/is closed and cannot be paused/, 'exam', 'pause', 30);
 
 ok_ctl('exam', 'open', 30);
@@ -166,7 +166,8 @@ is(active(), '', 'nodes do not serve it any more');
 ok(redis('EXISTS', key(30, 'roster')), 'its keys stay');
 
 fails(4, qr/is archived and cannot be $_->[1]/, 'exam', $_->[0], 30)
-    for [open => 'opened'], [close => 'closed'], [archive => 'archived'];
+    for [open => 'opened'], [close => 'closed'];
+fails(4, qr/exam "30" is archived already/, 'exam', 'archive', 30);
 
 ok_ctl('exam', 'archive', 't0');
 is(state_of('t0')->{state}, 'archived', 'a draft can be archived');
