@@ -213,7 +213,7 @@ typedef struct {
     unsigned         epoch;
     exam_backoff_t   backoff;
     bool             away;
-    bool             recheck;       /* another server than before */
+    bool             recheck;       /* another server, or the first one */
 } worker_db_t;
 
 

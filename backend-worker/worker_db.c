@@ -375,6 +375,11 @@ worker_db_identify(worker_t *w)
         return;
     }
 
+    if (w->db.identity[0] != '\0') {
+        exam_log(EXAM_LOG_WARN, "mysql", 0, "another server than before: "
+                 "\"%s\", it was \"%s\"", w->mysql.identity, w->db.identity);
+    }
+
     memcpy(w->db.identity, w->mysql.identity, sizeof(w->db.identity));
     w->db.recheck = true;
 }

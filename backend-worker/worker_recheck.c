@@ -1,9 +1,9 @@
 
 /*
- * The store against the table (DESIGN 7): after a reconnect to another server
- * the last commits may be missing there, because a replica was promoted before
- * it had them.  Every side-car of the last hour whose upload id has no row gets
- * one.  Nothing is removed here, whatever the table says.
+ * The store against the table (DESIGN 7): after a start, or a reconnect to
+ * another server, the last commits may be missing there, because a replica was
+ * promoted before it had them.  Every side-car of the last hour whose upload id
+ * has no row gets one.  Nothing is removed here, whatever the table says.
  *
  * Folders that have not changed for an hour are skipped unread, so the walk
  * costs one look at each student.
@@ -82,8 +82,8 @@ worker_recheck(worker_t *w)
     }
 
     exam_log(EXAM_LOG_NOTICE, "recheck", 0,
-             "mysql is another server than before: %u side-cars of the last "
-             "hour compared, %u rows added", r.seen, r.added);
+             "%u side-cars of the last hour compared with mysql, %u rows "
+             "added", r.seen, r.added);
 
     w->db.recheck = false;
 }

@@ -29,6 +29,11 @@ my $spool = Exam::spool();
     my $d = offer(n => 0, data => 'a variant');
     ok(settled($_), "upload $_->{n}") for @m, $d;
 
+    # the start compares too, but knows of no server before
+    ok((wait_for { worker_log() =~ /side-cars of the last hour compared/ }),
+       'the start compares the last hour');
+    unlike(worker_log(), qr/another server/, 'with the same server');
+
     my %before = map { $_->{id} => row($_) } @m;
 
     my $other = Exam::Process->mysql(dir => Exam::dir() . '/other');
@@ -61,7 +66,9 @@ my $spool = Exam::spool();
 
     is(row($d)->{variant}, 1, 'the variant too');
     is(row($m[0])->{path}, 'x', 'the row that was there is untouched');
-    like(worker_log(), qr/another server .* 3 rows added/, 'the log says so');
+    like(worker_log(), qr/another server than before: "[^"]+", it was "[^"]/,
+         'the log says so');
+    like(worker_log(), qr/ 3 rows added/, 'and what was done');
 
     stop_worker();
 }
