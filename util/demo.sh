@@ -5,6 +5,7 @@
 . "$ROOT/util/stack.sh"
 
 DEMO_COUNT=500
+DEMO_SHOWN=20
 
 
 help_demo()
@@ -15,8 +16,8 @@ usage: ./build.sh demo
 Needs the running stack; `up` calls it.  Makes the demo exam (30, with 500
 candidates) or opens it again when it is over.  One candidate logs in, beats,
 uploads three recordings made by ffmpeg and waits until its heartbeats say that
-they are stored, unless the exam already has stored recordings.  Then prints
-the rows of the database.
+they are stored, unless this candidate has stored recordings already.  Then
+prints their rows of the database.
 END
 }
 
@@ -94,8 +95,9 @@ sys.exit(exam["state"] != "open" or left < 600)'
 
 demo_stored()
 {
-    mysql_client -N "$DATABASE" -e \
-        "SELECT COUNT(*) FROM recordings WHERE exam = '$DEMO_EXAM'"
+    mysql_client -N "$DATABASE" -e "
+        SELECT COUNT(*) FROM recordings
+        WHERE exam = '$DEMO_EXAM' AND student = '$DEMO_STUDENT'"
 }
 
 
@@ -148,19 +150,29 @@ demo_ffmpeg()
 
 demo_rows()
 {
-    step "recordings of exam $DEMO_EXAM in MySQL"
+    local more
+
+    step "recordings of candidate $DEMO_STUDENT in MySQL"
 
     mysql_client -N --raw "$DATABASE" -e "
-        SELECT CONCAT(
-            '    ', student, ' ', kind, ' ', n, '  ',
-            COALESCE(CONCAT_WS('/', video_codec, audio_codec), '-'), '  ',
-            COALESCE(CONCAT(width, 'x', height), '-'), '  ',
-            COALESCE(ROUND(media_ms / 1000, 1), '-'), ' s  ',
-            bytes, ' bytes\n',
+        SELECT CONCAT('    ', kind, ' ', n, '  ',
+            CASE
+            WHEN playable THEN CONCAT_WS('  ',
+                NULLIF(CONCAT_WS('/', video_codec, audio_codec), ''),
+                CONCAT(width, 'x', height),
+                CONCAT(ROUND(media_ms / 1000, 1), ' s'))
+            WHEN playable IS NULL THEN 'not probed'
+            ELSE 'not playable'
+            END,
+            '  ', bytes, ' bytes\n',
             '        sha256 ', LOWER(HEX(sha256)), '\n',
             '        $VAR/recordings/', path)
-        FROM recordings WHERE exam = '$DEMO_EXAM'
-        ORDER BY id DESC LIMIT 6"
+        FROM recordings
+        WHERE exam = '$DEMO_EXAM' AND student = '$DEMO_STUDENT'
+        ORDER BY kind, n, id LIMIT $DEMO_SHOWN"
+
+    more=$(($(demo_stored) - DEMO_SHOWN))
+    [ "$more" -le 0 ] || say "    and $more more"
 }
 
 
@@ -177,11 +189,15 @@ The exam runs at $URL.  Next:
   ffplay PATH                            play one
   curl -s $URL/status
 
+END
+
+    # to be pasted: no line goes on in the next
+    cat <<'END'
 Log in as the demo candidate (all codes: var/demo/codes.csv):
 
-  eval "\$(./build.sh env)"
-  curl -s -d '{"exam":"$DEMO_EXAM","student":"'\$DEMO_STUDENT'","code":"'\\
-  \$DEMO_CODE'"}' \$URL/api/v1/login
+  eval "$(./build.sh env)"
+  who="\"exam\":\"$DEMO_EXAM\",\"student\":\"$DEMO_STUDENT\""
+  curl -s -d "{$who,\"code\":\"$DEMO_CODE\"}" "$URL/api/v1/login"
 
 ./build.sh down stops everything; the data stay.
 END

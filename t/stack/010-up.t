@@ -119,6 +119,14 @@ my $login = Exam::request('POST', "$env{URL}/api/v1/login", {}, {
 is $login->{status}, 200, 'env: the demo candidate';
 
 
+# what is printed for pasting
+
+my ($paste) = $out =~ /^Log in as the demo candidate.*\n\n((?: {2}.+\n)+)/m;
+my ($pasted) = (Exam::run('sh', '-c', "cd $root\n" . ($paste // 'exit')))[1];
+like $pasted, qr/"token" ?: ?"[^"]/, 'the printed login works as it is'
+    or diag $paste;
+
+
 # again, on the running stack
 
 my %before = pids();
@@ -126,13 +134,51 @@ my %before = pids();
 is $rc, 0, 'up again' or diag $err;
 unlike $out, qr/logged in|==> (?:Redis|MariaDB|nginx|exam-worker)$/m,
     'up again: nothing is started or played';
-like $out, qr{vp8/opus}, 'up again: the rows';
+is_deeply [$out =~ /^ {4}(\w+ \d+)  vp8\/opus/mg],
+    ['camera 0', 'screen 0', 'screen 1'], 'up again: the rows';
+unlike $out, qr/ more$/m, 'up again: all of them';
 is_deeply { pids() }, \%before, 'up again: the same processes';
 
 ($rc, $out) = build('status');
 is $rc, 0, 'status';
 like $out, qr/^nginx +running  pid $before{nginx}$/m, 'status: nginx';
-like $out, qr/^recordings +3 stored/m, 'status: figures';
+like $out, qr/^recordings +3 stored, 0 waiting/m, 'status: figures';
+
+
+# many rows: those of the demo candidate, the first twenty
+
+sub insert {
+    my ($student, $kind, $n, $playable) = @_;
+    my $id = "$env{DEMO_EXAM}$student$kind$n";
+
+    return "('$id', '30', '$student', REPEAT('a', 32), '$kind', $n, 7,"
+           . " REPEAT('x', 32), 'video/webm', 1, 2, 'n1', 'local', '$id',"
+           . " $playable)";
+}
+
+
+sub sql {
+    my ($rc, $out, $err) = Exam::run('mariadb', qw(--no-defaults -uroot -S),
+        $env{MYSQL_SOCKET}, '-e', @_, $env{MYSQL_DATABASE});
+    BAIL_OUT("sql: $err") if $rc != 0;
+}
+
+
+sql('INSERT INTO recordings (upload_id, exam, student, session, kind, n, bytes,'
+    . ' sha256, content_type, received_at, stored_at, node, store, path,'
+    . ' playable) VALUES ' . join ',', insert('OTHER', 'camera', 1, 1),
+    map { insert($env{DEMO_STUDENT}, 'camera', $_, $_ % 2 ? 0 : 'NULL') }
+        reverse 1 .. 25);
+($rc, $out) = build('up');
+is $rc, 0, 'up with many rows';
+is_deeply [$out =~ /^ {4}(\w+ \d+  (?:not \w+|\S+  \d+x\d+))  /mg],
+    ['camera 0  vp8/opus  320x240',
+     map { "camera $_  not " . ($_ % 2 ? 'playable' : 'probed') } 1 .. 19],
+    '... the first of the demo candidate' or diag $out;
+like $out, qr/^ {4}and 8 more$/m, '... and how many more';
+unlike $out, qr/OTHER/, '... of no one else';
+sql("DELETE FROM recordings WHERE path LIKE '30%' AND node = 'n1'"
+    . " AND bytes = 7");
 
 
 # an edited configuration: HUP applies it, up leaves it alone
@@ -178,12 +224,24 @@ my %kill = (
     'MariaDB' => sub { $_[0]{mysql} },
 );
 
+# what status still tells; without the master nginx's workers answer
+my $unknown = qr/^recordings +unknown number stored, 0 waiting/m;
+my $known = qr/^recordings +3 stored, 0 waiting/m;
+
 for my $name (sort keys %kill) {
     my %pids = pids();
     my $pid = $kill{$name}->(\%pids);
 
     kill 'KILL', $pid;
     Exam::wait_for { !-e "/proc/$pid/exe" || !readlink "/proc/$pid/exe" };
+
+    ($rc, $out) = build('status');
+    is $rc, $name eq 'nginx worker' ? 0 : 1, "$name killed: status";
+    like $out, qr/^address +\Q$env{URL}\E$/m, "$name killed: the address";
+    like $out, $name eq 'MariaDB' ? $unknown : $known,
+        "$name killed: what is stored";
+    like $out, qr/^sessions +\d+, \d+ online$/m,
+        "$name killed: what nginx tells";
 
     ($rc, $out, $err) = build('up');
     is $rc, 0, "$name killed: up" or diag "$out$err";
@@ -213,7 +271,15 @@ is scalar(rows(\%env)), 3, '... and nothing else';
 is $rc, 0, 'down' or diag $err;
 ok !-e $env{$_}, "down: $_ is gone" for qw(REDIS_SOCKET MYSQL_SOCKET);
 ok !kill(0, $_), "down: $_ ended" for $env{NGINX_PID}, $env{WORKER_PID};
-is +(build('status'))[0], 1, 'status after down';
+
+Exam::spew("$env{SPOOL}/ready/$_.info", '{}') for 1, 2;
+($rc, $out) = build('status');
+is $rc, 1, 'status after down';
+like $out, qr/^address +\Q$env{URL}\E\nsessions +unknown$/m,
+    '... tells the address';
+like $out, qr/^recordings +unknown number stored, 2 waiting/m,
+    '... tells what waits';
+unlink map { "$env{SPOOL}/ready/$_.info" } 1, 2;
 
 my $taken = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1',
                                   LocalPort => $port, ReuseAddr => 1)
@@ -227,5 +293,6 @@ $taken->close;
 is $rc, 0, 'up after down' or diag "$out$err";
 unlike $out, qr/logged in/, 'up after down: nothing is played';
 is scalar(rows(\%env)), 3, 'up after down: the rows are there';
+like +(build('status'))[1], $known, 'up after down: status counts them';
 
 done_testing;
