@@ -25,6 +25,7 @@
 /* what was taken from a node and comes back if the call is lost */
 
 typedef struct {
+    ngx_http_exam_session_t    *session;    /* as of then: see _row_locked */
     uint8_t                     sid[EXAM_SID_LEN];
     uint32_t                    changes;
     unsigned                    has_state:1;
@@ -35,6 +36,7 @@ typedef struct {
 
 typedef struct {
     ngx_http_exam_shard_t      *shard;
+    ngx_uint_t                  resets;     /* of the shard */
     ngx_uint_t                  n;
     ngx_http_exam_flush_row_t   rows[EXAM_FLUSH_ROWS];
 } ngx_http_exam_flush_call_t;
@@ -56,7 +58,7 @@ static void ngx_http_exam_flush_collect_locked(
 static void ngx_http_exam_flush_take_locked(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_session_t *s, ngx_http_exam_flush_row_t *row,
     exam_buf_t *rows);
-static void ngx_http_exam_flush_ahead_locked(
+static ngx_http_exam_session_t *ngx_http_exam_flush_row_locked(
     const ngx_http_exam_flush_call_t *call, ngx_uint_t i);
 static void ngx_http_exam_flush_fetch(const ngx_http_exam_session_t *s);
 static ngx_int_t ngx_http_exam_flush_send(ngx_http_exam_main_conf_t *mcf,
@@ -406,6 +408,7 @@ ngx_http_exam_flush_shard(ngx_http_exam_main_conf_t *mcf,
     exam_buf_init(&rows, ngx_http_exam_flush_rows, NGX_HTTP_EXAM_FLUSH_BUFFER);
 
     ngx_http_exam_shard_lock(shard);
+    call->resets = shard->sh->resets;
     ngx_http_exam_flush_collect_locked(mcf, call, &rows, exam, &len);
     ngx_http_exam_shard_unlock(shard);
 
@@ -489,6 +492,7 @@ ngx_http_exam_flush_take_locked(ngx_http_exam_main_conf_t *mcf,
 {
     exam_flush_row_t  out;
 
+    row->session = s;
     ngx_memcpy(row->sid, s->sid, EXAM_SID_LEN);
     row->changes = s->changes;
     row->has_state = s->has_state;
@@ -516,28 +520,37 @@ ngx_http_exam_flush_take_locked(ngx_http_exam_main_conf_t *mcf,
 
 
 /*
- * The nodes of a large zone are far away: the next ones are asked for while a
- * row is at work, a bucket first, the node behind it four rows later.
+ * The session of a row that is answered: where it was, without a look into the
+ * index.  A node that waits for its answer is dirty and so never dropped; one
+ * that does not wait any more may be another's.  NULL: nothing waits.
  */
 
-static void
-ngx_http_exam_flush_ahead_locked(const ngx_http_exam_flush_call_t *call,
+static ngx_http_exam_session_t *
+ngx_http_exam_flush_row_locked(const ngx_http_exam_flush_call_t *call,
     ngx_uint_t i)
 {
-    uint32_t                   hash;
-    ngx_http_exam_shard_sh_t  *sh;
+    ngx_http_exam_session_t          *s;
+    const ngx_http_exam_flush_row_t  *row;
 
-    sh = call->shard->sh;
-
-    if (i + 2 * NGX_HTTP_EXAM_FLUSH_AHEAD < call->n) {
-        hash = exam_sid_hash(call->rows[i + 2 * NGX_HTTP_EXAM_FLUSH_AHEAD].sid);
-        __builtin_prefetch(&sh->buckets[hash & sh->mask]);
+    if (call->resets != call->shard->sh->resets) {
+        return NULL;
     }
+
+    /* the nodes of a large zone are far away: ask for the next ones */
 
     if (i + NGX_HTTP_EXAM_FLUSH_AHEAD < call->n) {
-        hash = exam_sid_hash(call->rows[i + NGX_HTTP_EXAM_FLUSH_AHEAD].sid);
-        ngx_http_exam_flush_fetch(sh->buckets[hash & sh->mask]);
+        ngx_http_exam_flush_fetch(
+                            call->rows[i + NGX_HTTP_EXAM_FLUSH_AHEAD].session);
     }
+
+    row = &call->rows[i];
+    s = row->session;
+
+    if (!s->flushing || ngx_memcmp(s->sid, row->sid, EXAM_SID_LEN) != 0) {
+        return NULL;
+    }
+
+    return s;
 }
 
 
@@ -667,8 +680,6 @@ ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
     for (i = 0; i < call->n; i++) {
         row = &call->rows[i];
 
-        ngx_http_exam_flush_ahead_locked(call, i);
-
         if (!exam_line_next(&rest, &line)
             || !exam_flush_answer_parse(line, mcf->kinds.n, &answer))
         {
@@ -676,9 +687,9 @@ ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
             break;
         }
 
-        s = ngx_http_exam_find_locked(shard, row->sid);
+        s = ngx_http_exam_flush_row_locked(call, i);
 
-        if (s == NULL || !s->flushing) {
+        if (s == NULL) {
             continue;
         }
 
@@ -745,9 +756,9 @@ ngx_http_exam_flush_failed(ngx_http_exam_flush_call_t *call)
     for (i = 0; i < call->n; i++) {
         row = &call->rows[i];
 
-        s = ngx_http_exam_find_locked(call->shard, row->sid);
+        s = ngx_http_exam_flush_row_locked(call, i);
 
-        if (s == NULL || !s->flushing) {
+        if (s == NULL) {
             continue;
         }
 
@@ -777,9 +788,9 @@ ngx_http_exam_flush_gone(ngx_http_exam_flush_call_t *call)
     ngx_http_exam_shard_lock(call->shard);
 
     for (i = 0; i < call->n; i++) {
-        s = ngx_http_exam_find_locked(call->shard, call->rows[i].sid);
+        s = ngx_http_exam_flush_row_locked(call, i);
 
-        if (s != NULL && s->flushing) {
+        if (s != NULL) {
             s->flushing = 0;
             s->dirty = 0;
         }

@@ -37,6 +37,8 @@ static ngx_http_exam_me_session_t *ngx_http_exam_me_session(
     const uint8_t sid[EXAM_SID_LEN]);
 static ngx_int_t ngx_http_exam_me_entries(ngx_http_request_t *r,
     ngx_http_exam_me_t *me, redisReply *reply);
+static void ngx_http_exam_me_sessions(ngx_http_request_t *r,
+    ngx_http_exam_me_t *me, exam_buf_t *b);
 static void ngx_http_exam_me_json(ngx_http_request_t *r,
     ngx_http_exam_me_t *me, ngx_uint_t degraded, exam_buf_t *b);
 
@@ -228,14 +230,10 @@ static void
 ngx_http_exam_me_json(ngx_http_request_t *r, ngx_http_exam_me_t *me,
     ngx_uint_t degraded, exam_buf_t *b)
 {
-    int32_t                     stored;
     const char                 *name;
-    ngx_uint_t                  i;
     exam_view_t                *view;
     ngx_http_exam_ctx_t        *ctx;
-    ngx_http_exam_main_conf_t  *mcf;
 
-    mcf = ngx_http_exam_main_conf(r);
     ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
     view = &ctx->snap.view;
 
@@ -277,6 +275,30 @@ ngx_http_exam_me_json(ngx_http_request_t *r, ngx_http_exam_me_t *me,
     exam_buf_int(b, ctx->now);
     exam_buf_char(b, ',');
 
+    ngx_http_exam_me_sessions(r, me, b);
+
+    exam_buf_lit(b, ",\"degraded\":[");
+
+    if (degraded) {
+        exam_buf_lit(b, "\"redis\"");
+    }
+
+    exam_buf_lit(b, "]}\n");
+}
+
+
+static void
+ngx_http_exam_me_sessions(ngx_http_request_t *r, ngx_http_exam_me_t *me,
+    exam_buf_t *b)
+{
+    int32_t                     stored;
+    ngx_uint_t                  i;
+    ngx_http_exam_ctx_t        *ctx;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    mcf = ngx_http_exam_main_conf(r);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+
     for (i = 0; i < me->n; i++) {
         ngx_http_exam_ledger_local(&me->sessions[i]->ledger, mcf,
                                    me->sessions[i]->sid);
@@ -310,11 +332,5 @@ ngx_http_exam_me_json(ngx_http_request_t *r, ngx_http_exam_me_t *me,
         exam_buf_char(b, '}');
     }
 
-    exam_buf_lit(b, "],\"degraded\":[");
-
-    if (degraded) {
-        exam_buf_lit(b, "\"redis\"");
-    }
-
-    exam_buf_lit(b, "]}\n");
+    exam_buf_char(b, ']');
 }

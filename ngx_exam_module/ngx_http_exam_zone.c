@@ -316,6 +316,7 @@ ngx_http_exam_shard_reset(ngx_http_exam_shard_t *shard)
     ngx_http_exam_shard_sh_t  *sh;
 
     sh = shard->sh;
+    sh->resets++;
 
     ngx_memzero(sh->buckets, (sh->mask + 1) * sizeof(void *));
     ngx_memzero(sh->exams, sizeof(sh->exams));

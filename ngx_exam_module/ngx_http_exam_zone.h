@@ -198,6 +198,7 @@ typedef struct {
 typedef struct {
     ngx_uint_t                    magic;    /* layout and version */
     volatile ngx_uint_t           dirty;    /* the mutex is held */
+    ngx_uint_t                    resets;   /* what lay here before is gone */
     ngx_http_exam_session_t     **buckets;
     ngx_uint_t                    mask;
     ngx_http_exam_objects_t       sessions;

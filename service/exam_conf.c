@@ -70,6 +70,9 @@ static int exam_conf_set(exam_conf_parse_t *p, const exam_conf_key_t *key,
 static int exam_conf_set_kinds(exam_conf_parse_t *p, const char *value);
 static int exam_conf_set_path(exam_conf_parse_t *p, const exam_conf_key_t *key,
     const char *value);
+static int exam_conf_set_choice(exam_conf_parse_t *p,
+    const exam_conf_key_t *key, const char *value, const char *yes,
+    const char *no, bool *out);
 static int exam_conf_set_password(exam_conf_parse_t *p, const char *value,
     char *out);
 static int exam_conf_check(exam_conf_parse_t *p);
@@ -377,7 +380,9 @@ static int
 exam_conf_set(exam_conf_parse_t *p, const exam_conf_key_t *key,
     const char *value)
 {
+    bool         all;
     char        *out;
+    unsigned     port;
     uint64_t     n;
     exam_str_t   s;
 
@@ -398,38 +403,27 @@ exam_conf_set(exam_conf_parse_t *p, const exam_conf_key_t *key,
         return exam_conf_set_kinds(p, value);
 
     case EXAM_CONF_NUMBER:
-        if (!exam_uint_parse(s.data, s.len, INT_MAX, &n)) {
-            return exam_conf_fail(p, "bad number \"%.64s\"", value);
-        }
-
-        *(unsigned *) (void *) out = (unsigned) n;
-        return 0;
-
     case EXAM_CONF_PORT:
-        if (!exam_uint_parse(s.data, s.len, 65535, &n) || n == 0) {
-            return exam_conf_fail(p, "bad port \"%.64s\"", value);
+        port = (key->type == EXAM_CONF_PORT);
+
+        if (!exam_uint_parse(s.data, s.len, port ? 65535 : INT_MAX, &n)
+            || n < port)
+        {
+            return exam_conf_fail(p, "bad %s \"%.64s\"", key->name, value);
         }
 
         *(unsigned *) (void *) out = (unsigned) n;
         return 0;
 
     case EXAM_CONF_SWITCH:
-        if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0) {
-            return exam_conf_fail(p, "\"%s\" is \"on\" or \"off\", "
-                                  "not \"%.64s\"", key->name, value);
-        }
-
-        *(bool *) out = strcmp(value, "on") == 0;
-        return 0;
+        return exam_conf_set_choice(p, key, value, "on", "off", (bool *) out);
 
     case EXAM_CONF_VERIFY:
-        if (strcmp(value, "all") != 0 && strcmp(value, "sample") != 0) {
-            return exam_conf_fail(p, "\"%s\" is \"all\" or \"sample\", "
-                                  "not \"%.64s\"", key->name, value);
+        if (exam_conf_set_choice(p, key, value, "all", "sample", &all) != 0) {
+            return -1;
         }
 
-        p->conf->verify = strcmp(value, "all") == 0 ? EXAM_VERIFY_ALL
-                                                    : EXAM_VERIFY_SAMPLE;
+        p->conf->verify = all ? EXAM_VERIFY_ALL : EXAM_VERIFY_SAMPLE;
         return 0;
 
     case EXAM_CONF_NODE:
@@ -546,6 +540,21 @@ exam_conf_set_path(exam_conf_parse_t *p, const exam_conf_key_t *key,
         return exam_conf_fail(p, "the path of the socket is longer than "
                               "%zu bytes", max);
     }
+
+    return 0;
+}
+
+
+static int
+exam_conf_set_choice(exam_conf_parse_t *p, const exam_conf_key_t *key,
+    const char *value, const char *yes, const char *no, bool *out)
+{
+    if (strcmp(value, yes) != 0 && strcmp(value, no) != 0) {
+        return exam_conf_fail(p, "\"%s\" is \"%s\" or \"%s\", not \"%.64s\"",
+                              key->name, yes, no, value);
+    }
+
+    *out = (strcmp(value, yes) == 0);
 
     return 0;
 }

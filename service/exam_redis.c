@@ -94,7 +94,7 @@ exam_redis_connect(exam_redis_t *r)
 
     if (rc != EXAM_REDIS_OK) {
 
-        /* a password or a script that Redis refuses is an error that waiting may mend */
+        /* a script that Redis refuses is an error that waiting may mend */
 
         return (r->conn != NULL) ? exam_redis_fail(r, r->error)
                                  : EXAM_REDIS_AWAY;
