@@ -388,6 +388,7 @@ exam_conf_set(exam_conf_parse_t *p, const exam_conf_key_t *key,
 
     out = (char *) p->conf + key->offset;
     s = exam_str_make(value, strlen(value));
+    all = false;
 
     switch (key->type) {
 
