@@ -630,7 +630,10 @@ static ngx_int_t
 ngx_http_exam_beat_send(ngx_http_request_t *r, ngx_buf_t *b, size_t len)
 {
     u_char                     *p;
+    ssize_t                     n;
     ngx_chain_t                 out;
+    ngx_connection_t           *c;
+    ngx_http_core_loc_conf_t   *clcf;
     ngx_http_exam_main_conf_t  *mcf;
 
     mcf = ngx_http_exam_main_conf(r);
@@ -652,6 +655,36 @@ ngx_http_exam_beat_send(ngx_http_request_t *r, ngx_buf_t *b, size_t len)
     r->header_sent = 1;
 
     ngx_http_exam_count(mcf, requests_total, 1);
+
+    /*
+     * One send() takes it all, as a rule; what is left, and all limits, are
+     * the write filter's.
+     */
+
+    c = r->connection;
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (r->out == NULL && !c->buffered && !c->write->delayed
+        && clcf->limit_rate == NULL
+#if (NGX_HTTP_SSL)
+        && c->ssl == NULL
+#endif
+       )
+    {
+        n = c->send(c, b->pos, b->last - b->pos);
+
+        if (n == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        if (n > 0) {
+            b->pos += n;
+        }
+
+        if (b->pos == b->last) {
+            return NGX_OK;
+        }
+    }
 
     out.buf = b;
     out.next = NULL;
