@@ -250,7 +250,7 @@ SKIP: {
         if `curl --version 2>/dev/null` !~ /^Features:.*\bHTTP2\b/m;
 
     my $h2 = Exam::Api->new(Exam::server(
-        main => '', server => "http2 on;\n" . Exam::server_lines(),
+        main => '', server => Exam::server_lines(), listen => ' http2',
         http => Exam::http_lines(exam_heartbeat_rate => '0')));
     my $file = Exam::dir() . '/body';
 
