@@ -5,10 +5,11 @@
  * lost connection the whole batch is simply done again, because a row that is
  * there already changes nothing.
  *
- * Who is already there?  INSERT … ON DUPLICATE KEY UPDATE that updates nothing
- * leaves fewer affected rows than there are items.  Only then each missing item
- * is looked at: same segment and same hash = a double, one row and one file are
- * enough; another hash = both are kept, the later one as a further variant.
+ * Who is already there?  An INSERT with ON DUPLICATE KEY UPDATE that updates
+ * nothing leaves fewer affected rows than there are items.  Only then each
+ * missing item is looked at: same segment and same hash = a double, one row and
+ * one file are enough; another hash = both are kept, the later one as a further
+ * variant.
  */
 
 

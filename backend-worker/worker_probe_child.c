@@ -526,7 +526,7 @@ worker_probe_video(const AVFormatContext *ctx)
 }
 
 
-/* FFmpeg has one name for each family: "matroska,webm" and "mov,mp4,…" */
+/* FFmpeg has one name for each family: "matroska,webm" and "mov,mp4,..." */
 
 static void
 worker_probe_container(worker_file_t *file, const AVFormatContext *ctx,

@@ -141,12 +141,12 @@ void exam_flush_row_format(exam_buf_t *b, const exam_flush_row_t *row,
 
 bool exam_flush_exam_parse(exam_str_t line, exam_flush_exam_t *e);
 
-/* gen \t ended \t flags \t extra_s \t stored,stored,… */
+/* gen \t ended \t flags \t extra_s \t stored,stored,... */
 
 bool exam_flush_answer_parse(exam_str_t line, size_t kinds,
     exam_flush_answer_t *a);
 
-/* `n,n,…`, one a kind: -1 none yet, "-" is null (-2) */
+/* `n,n,...`, one a kind: -1 none yet, "-" is null (-2) */
 
 bool exam_stored_parse(exam_str_t csv, size_t kinds, int32_t *stored);
 

@@ -72,7 +72,7 @@ int32_t ngx_http_exam_ledger_stored(ngx_http_exam_ledger_t *l,
 void ngx_http_exam_ledger_pending(ngx_http_exam_ledger_t *l, ngx_uint_t kind,
     int64_t last, exam_ranges_t *out);
 
-/* `{"screen":{"stored":[[0,12]],…,"missing":[]},…}` */
+/* `{"screen":{"stored":[[0,12]],...,"missing":[]},...}` */
 
 void ngx_http_exam_ledger_json(ngx_http_exam_ledger_t *l, exam_buf_t *b,
     const exam_kinds_t *kinds);

@@ -249,7 +249,7 @@ ngx_http_exam_operator(ngx_http_request_t *r)
 }
 
 
-/* `"name":n,…`, null for what is not known */
+/* `"name":n,...`, null for what is not known */
 
 static void
 ngx_http_exam_figures_json(exam_buf_t *b,

@@ -75,7 +75,7 @@ EXAM_MUST_CHECK exam_live_e exam_live_read(exam_mysql_t *db, exam_str_t exam,
     exam_live_exam_t *out);
 
 /*
- * Writes one exam whole: flags, roster (as `…:new`, renamed, with `_v`),
+ * Writes one exam whole: flags, roster (as `...:new`, renamed, with `_v`),
  * exam:active, the hash with its version last.  An archived exam: the hash
  * only.  Takes the lock; exam_live_load_locked() is for who holds it.
  */

@@ -34,7 +34,7 @@ typedef enum {
     EXAM_DB_END,                    /* no (more) row */
     EXAM_DB_LOST,                   /* connect anew, repeat the transaction */
     EXAM_DB_RETRY,                  /* deadlock, lock wait, full disk, missing
-                                       table…: roll back, wait, repeat */
+                                       table...: roll back, wait, repeat */
     EXAM_DB_DATA                    /* this statement or row: do not repeat */
 } exam_db_e;
 

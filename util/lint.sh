@@ -60,7 +60,7 @@ lint_style()
     # Test::Nginx files hold long requests and tokens: their columns are free
     mapfile -t -O ${#files[@]} files < <(lint_files 't/*/*.t')
 
-    [ ${#files[@]} -eq 0 ] || awk -f util/style.awk "${files[@]}"
+    [ ${#files[@]} -eq 0 ] || LC_ALL=C awk -f util/style.awk "${files[@]}"
 }
 
 

@@ -276,7 +276,7 @@ test_utf8(void)
         { "\xc2", false },                          /* truncated */
         { "\xe1\x80", false },
         { "\xf1\x80\x80", false },
-        { "\xc2\x41", false },                      /* wrong second, third… */
+        { "\xc2\x41", false },                      /* wrong second, third... */
         { "\xe1\x80\x41", false },
         { "\xe1\x41\x80", false },
         { "\xf1\x80\x80\x41", false },
