@@ -725,16 +725,3 @@ exam_conf_fail(exam_conf_parse_t *p, const char *fmt, ...)
 
     return -1;
 }
-
-
-void
-exam_conf_kinds(const exam_conf_t *conf, exam_kinds_t *kinds)
-{
-    size_t  i;
-
-    kinds->n = conf->nkinds;
-
-    for (i = 0; i < conf->nkinds; i++) {
-        kinds->name[i] = exam_str_make(conf->kinds[i], strlen(conf->kinds[i]));
-    }
-}

@@ -89,9 +89,5 @@ EXAM_MUST_CHECK int exam_conf_find(char path[EXAM_PATH_MAX],
 EXAM_MUST_CHECK int exam_conf_load(exam_conf_t *conf, const char *path,
     char error[EXAM_CONF_ERROR_MAX]);
 
-/* the kinds as core takes them; points into conf */
-
-void exam_conf_kinds(const exam_conf_t *conf, exam_kinds_t *kinds);
-
 
 #endif /* EXAM_CONF_H_INCLUDED */
