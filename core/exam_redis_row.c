@@ -16,6 +16,8 @@
 #define EXAM_UINT53_MAX  9007199254740991u  /* what Lua holds exactly */
 
 
+static size_t exam_key_join(char out[EXAM_KEY_MAX], exam_str_t prefix,
+    exam_str_t node);
 static bool exam_member_next(exam_str_t *rest, char separator,
     exam_str_t *member);
 static bool exam_int_parse(exam_str_t s, int64_t *out);
@@ -73,36 +75,31 @@ exam_key(char out[EXAM_KEY_MAX], exam_key_e key, exam_str_t exam,
 size_t
 exam_key_recordings(char out[EXAM_KEY_MAX], exam_str_t node)
 {
-    exam_buf_t  b;
-
-    exam_buf_init(&b, out, EXAM_KEY_MAX);
-    exam_buf_lit(&b, "exam:recordings:");
-    exam_buf_put(&b, node.data, node.len);
-
-    return exam_buf_cstr(&b) ? exam_buf_len(&b) : 0;
+    return exam_key_join(out, exam_str("exam:recordings:"), node);
 }
 
 
 size_t
 exam_key_worker(char out[EXAM_KEY_MAX], exam_str_t node)
 {
-    exam_buf_t  b;
-
-    exam_buf_init(&b, out, EXAM_KEY_MAX);
-    exam_buf_lit(&b, "exam:worker:");
-    exam_buf_put(&b, node.data, node.len);
-
-    return exam_buf_cstr(&b) ? exam_buf_len(&b) : 0;
+    return exam_key_join(out, exam_str("exam:worker:"), node);
 }
 
 
 size_t
 exam_key_node(char out[EXAM_KEY_MAX], exam_str_t node)
 {
+    return exam_key_join(out, exam_str("exam:node:"), node);
+}
+
+
+static size_t
+exam_key_join(char out[EXAM_KEY_MAX], exam_str_t prefix, exam_str_t node)
+{
     exam_buf_t  b;
 
     exam_buf_init(&b, out, EXAM_KEY_MAX);
-    exam_buf_lit(&b, "exam:node:");
+    exam_buf_put(&b, prefix.data, prefix.len);
     exam_buf_put(&b, node.data, node.len);
 
     return exam_buf_cstr(&b) ? exam_buf_len(&b) : 0;
