@@ -52,7 +52,8 @@ fails(5, qr/MySQL: /, 'migrate',
 }
 
 is_deeply([map { $_->[0] } sql('SHOW TABLES', 'fresh')],
-          [qw(audit_log commands events exams journal_positions notes presence
+          [qw(audit_log commands deliveries events exams gaps
+              journal_positions lost_segments notes outages presence
               recordings schema_migrations sessions students users)],
           'the tables of the contract');
 
