@@ -8,75 +8,31 @@
  * new holder queues all dirty sessions again, since what the dead one had on
  * the way is not known.  A row stays dirty until it is answered; sending it
  * twice is harmless.
+ *
+ * Here: timer, leases, queues; the calls are in ngx_http_exam_flush_call.c.
  */
 
 
 #include "ngx_http_exam_args.h"
-#include "ngx_http_exam_module.h"
+#include "ngx_http_exam_flush.h"
 
 
-#define NGX_HTTP_EXAM_FLUSH_CALLS     2     /* on the way, a process */
-#define NGX_HTTP_EXAM_FLUSH_AHEAD     4     /* rows */
-#define NGX_HTTP_EXAM_FLUSH_LEASE     5     /* intervals */
-#define NGX_HTTP_EXAM_FLUSH_LOOK      (2 * EXAM_FLUSH_ROWS)
-#define NGX_HTTP_EXAM_FLUSH_BUFFER    (EXAM_FLUSH_ROWS * EXAM_FLUSH_ROW_MAX)
-
-
-/* what was taken from a node and comes back if the call is lost */
-
-typedef struct {
-    ngx_http_exam_session_t    *session;    /* as of then: see _row_locked */
-    uint8_t                     sid[EXAM_SID_LEN];
-    uint32_t                    changes;
-    unsigned                    has_state:1;
-    int64_t                     first_beat;
-    int64_t                     longest_gap;
-} ngx_http_exam_flush_row_t;
-
-
-typedef struct {
-    ngx_http_exam_shard_t      *shard;
-    ngx_uint_t                  resets;     /* of the shard */
-    ngx_uint_t                  n;
-    ngx_http_exam_flush_row_t   rows[EXAM_FLUSH_ROWS];
-} ngx_http_exam_flush_call_t;
+#define NGX_HTTP_EXAM_FLUSH_LEASE  5    /* intervals */
 
 
 static void ngx_http_exam_flush_timer(ngx_event_t *ev);
 static void ngx_http_exam_flush_all(ngx_http_exam_main_conf_t *mcf);
 static void ngx_http_exam_flush_watched(void *data, redisReply *reply);
-static void ngx_http_exam_flush_more(ngx_http_exam_main_conf_t *mcf);
 static ngx_int_t ngx_http_exam_flush_lease(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_shard_t *shard);
 static void ngx_http_exam_flush_requeue_locked(ngx_http_exam_shard_t *shard,
     ngx_uint_t all);
-static ngx_int_t ngx_http_exam_flush_shard(ngx_http_exam_main_conf_t *mcf,
-    ngx_http_exam_shard_t *shard);
-static void ngx_http_exam_flush_collect_locked(
-    ngx_http_exam_main_conf_t *mcf, ngx_http_exam_flush_call_t *call,
-    exam_buf_t *rows, uint8_t *exam, size_t *exam_len);
-static void ngx_http_exam_flush_take_locked(ngx_http_exam_main_conf_t *mcf,
-    ngx_http_exam_session_t *s, ngx_http_exam_flush_row_t *row,
-    exam_buf_t *rows);
-static ngx_http_exam_session_t *ngx_http_exam_flush_row_locked(
-    const ngx_http_exam_flush_call_t *call, ngx_uint_t i);
-static void ngx_http_exam_flush_fetch(const ngx_http_exam_session_t *s);
-static ngx_int_t ngx_http_exam_flush_send(ngx_http_exam_main_conf_t *mcf,
-    ngx_http_exam_flush_call_t *call, exam_str_t exam, exam_buf_t *rows);
-static void ngx_http_exam_flush_answer(void *data, redisReply *reply);
-static ngx_int_t ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
-    ngx_http_exam_flush_call_t *call, redisReply *reply);
-static void ngx_http_exam_flush_emptied(ngx_http_exam_main_conf_t *mcf);
-static void ngx_http_exam_flush_failed(ngx_http_exam_flush_call_t *call);
-static void ngx_http_exam_flush_gone(ngx_http_exam_flush_call_t *call);
 
 
-static ngx_event_t                  ngx_http_exam_flush_event;
-static ngx_connection_t             ngx_http_exam_flush_dummy;
-static ngx_uint_t                   ngx_http_exam_flush_calls;
-static ngx_uint_t                   ngx_http_exam_flush_turn;
-static ngx_uint_t                   ngx_http_exam_flush_connects;
-static u_char                      *ngx_http_exam_flush_rows;
+static ngx_event_t       ngx_http_exam_flush_event;
+static ngx_connection_t  ngx_http_exam_flush_dummy;
+static ngx_uint_t        ngx_http_exam_flush_turn;
+static ngx_uint_t        ngx_http_exam_flush_connects;
 
 
 ngx_int_t
@@ -87,13 +43,10 @@ ngx_http_exam_flush_init(ngx_cycle_t *cycle)
 
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_exam_module);
 
-    ngx_http_exam_flush_rows = ngx_alloc(NGX_HTTP_EXAM_FLUSH_BUFFER,
-                                         cycle->log);
-    if (ngx_http_exam_flush_rows == NULL) {
+    if (ngx_http_exam_flush_call_init(cycle) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    ngx_http_exam_flush_calls = 0;
     ngx_http_exam_flush_connects = 0;
 
     ev = &ngx_http_exam_flush_event;
@@ -138,8 +91,7 @@ ngx_http_exam_flush_exit(ngx_cycle_t *cycle)
         ngx_del_timer(&ngx_http_exam_flush_event);
     }
 
-    ngx_free(ngx_http_exam_flush_rows);
-    ngx_http_exam_flush_rows = NULL;
+    ngx_http_exam_flush_call_exit();
 }
 
 
@@ -261,7 +213,7 @@ ngx_http_exam_flush_watched(void *data, redisReply *reply)
  * end.
  */
 
-static void
+void
 ngx_http_exam_flush_more(ngx_http_exam_main_conf_t *mcf)
 {
     ngx_uint_t              idle;
@@ -270,7 +222,7 @@ ngx_http_exam_flush_more(ngx_http_exam_main_conf_t *mcf)
     idle = 0;
 
     while (idle < mcf->zone->n
-           && ngx_http_exam_flush_calls < NGX_HTTP_EXAM_FLUSH_CALLS)
+           && !ngx_http_exam_flush_call_full())
     {
         shard = &mcf->zone->shards[ngx_http_exam_flush_turn++ % mcf->zone->n];
 
@@ -379,349 +331,13 @@ ngx_http_exam_flush_requeue_locked(ngx_http_exam_shard_t *shard,
 }
 
 
-/* NGX_OK: a call is on the way; NGX_DECLINED: nothing to do or no way */
-
-static ngx_int_t
-ngx_http_exam_flush_shard(ngx_http_exam_main_conf_t *mcf,
-    ngx_http_exam_shard_t *shard)
-{
-    size_t                       len;
-    uint8_t                      exam[EXAM_EXAM_MAX];
-    exam_buf_t                   rows;
-    ngx_http_exam_flush_call_t  *call;
-
-    if (shard->sh->dirty_head == NULL) {
-        return NGX_DECLINED;
-    }
-
-    /* outlives this function; freed when answered, lost or declined */
-
-    call = ngx_alloc(sizeof(ngx_http_exam_flush_call_t), ngx_cycle->log);
-    if (call == NULL) {
-        return NGX_DECLINED;
-    }
-
-    call->shard = shard;
-    call->n = 0;
-    len = 0;
-
-    exam_buf_init(&rows, ngx_http_exam_flush_rows, NGX_HTTP_EXAM_FLUSH_BUFFER);
-
-    ngx_http_exam_shard_lock(shard);
-    call->resets = shard->sh->resets;
-    ngx_http_exam_flush_collect_locked(mcf, call, &rows, exam, &len);
-    ngx_http_exam_shard_unlock(shard);
-
-    if (call->n == 0) {
-        ngx_free(call);
-        return NGX_DECLINED;
-    }
-
-    if (ngx_http_exam_flush_send(mcf, call, exam_str_make(exam, len), &rows)
-        != NGX_OK)
-    {
-        ngx_http_exam_flush_failed(call);
-        ngx_free(call);
-        return NGX_DECLINED;
-    }
-
-    shard->due -= ngx_min(shard->due, call->n);
-
-    ngx_http_exam_flush_calls++;
-
-    return NGX_OK;
-}
-
-
-/*
- * The rows of one exam from the head of the queue; those of other exams that
- * are met on the way go to its end.
- */
-
-static void
-ngx_http_exam_flush_collect_locked(ngx_http_exam_main_conf_t *mcf,
-    ngx_http_exam_flush_call_t *call, exam_buf_t *rows, uint8_t *exam,
-    size_t *exam_len)
-{
-    ngx_uint_t                 look, row;
-    ngx_http_exam_exam_t      *e;
-    ngx_http_exam_session_t   *s;
-    ngx_http_exam_shard_sh_t  *sh;
-
-    sh = call->shard->sh;
-    s = sh->dirty_head;
-
-    if (s == NULL) {
-        return;
-    }
-
-    row = s->exam;
-    e = &sh->exams[row];
-
-    ngx_memcpy(exam, e->id, e->id_len);
-    *exam_len = e->id_len;
-
-    look = ngx_min(sh->ndirty, NGX_HTTP_EXAM_FLUSH_LOOK);
-
-    while (look-- && call->n < EXAM_FLUSH_ROWS) {
-        s = sh->dirty_head;
-
-        sh->dirty_head = s->dirty_next;
-        sh->ndirty--;
-
-        if (sh->dirty_head == NULL) {
-            sh->dirty_tail = &sh->dirty_head;
-        }
-
-        ngx_http_exam_flush_fetch(sh->dirty_head);
-
-        if (s->exam != row) {
-            ngx_http_exam_queue_locked(call->shard, s);
-            continue;
-        }
-
-        ngx_http_exam_flush_take_locked(mcf, s, &call->rows[call->n++], rows);
-    }
-}
-
-
-static void
-ngx_http_exam_flush_take_locked(ngx_http_exam_main_conf_t *mcf,
-    ngx_http_exam_session_t *s, ngx_http_exam_flush_row_t *row,
-    exam_buf_t *rows)
-{
-    exam_flush_row_t  out;
-
-    row->session = s;
-    ngx_memcpy(row->sid, s->sid, EXAM_SID_LEN);
-    row->changes = s->changes;
-    row->has_state = s->has_state;
-    row->first_beat = s->first_beat;
-    row->longest_gap = s->longest_gap;
-
-    out.student = exam_str_make(s->data, s->student_len);
-    out.sid = s->sid;
-    out.gen = s->gen;
-    out.login_at = s->login_at;
-    out.first_beat = s->first_beat;
-    out.last_beat = s->last_beat;
-    out.longest_gap = s->longest_gap;
-    out.seq = s->seq;
-    out.ended = s->ended;
-    out.state = s->has_state ? &s->state : NULL;
-
-    exam_flush_row_format(rows, &out, &mcf->kinds);
-
-    s->flushing = 1;
-    s->has_state = 0;
-    s->first_beat = 0;
-    s->longest_gap = 0;
-}
-
-
-/*
- * The session of a row that is answered: where it was, without a look into the
- * index.  A node that waits for its answer is dirty and so never dropped; one
- * that does not wait any more may be another's.  NULL: nothing waits.
- */
-
-static ngx_http_exam_session_t *
-ngx_http_exam_flush_row_locked(const ngx_http_exam_flush_call_t *call,
-    ngx_uint_t i)
-{
-    ngx_http_exam_session_t          *s;
-    const ngx_http_exam_flush_row_t  *row;
-
-    if (call->resets != call->shard->sh->resets) {
-        return NULL;
-    }
-
-    /* the nodes of a large zone are far away: ask for the next ones */
-
-    if (i + NGX_HTTP_EXAM_FLUSH_AHEAD < call->n) {
-        ngx_http_exam_flush_fetch(
-                            call->rows[i + NGX_HTTP_EXAM_FLUSH_AHEAD].session);
-    }
-
-    row = &call->rows[i];
-    s = row->session;
-
-    if (!s->flushing || ngx_memcmp(s->sid, row->sid, EXAM_SID_LEN) != 0) {
-        return NULL;
-    }
-
-    return s;
-}
-
-
-/* what a row is made of lies in the first half of a node */
-
-static void
-ngx_http_exam_flush_fetch(const ngx_http_exam_session_t *s)
-{
-    ngx_uint_t     i;
-    const u_char  *node;
-
-    if (s == NULL) {
-        return;
-    }
-
-    node = (const u_char *) s;
-
-    for (i = 0; i < NGX_HTTP_EXAM_NODE_SIZE / 2; i += NGX_HTTP_EXAM_LINE) {
-        __builtin_prefetch(node + i);
-    }
-}
-
-
-static ngx_int_t
-ngx_http_exam_flush_send(ngx_http_exam_main_conf_t *mcf,
-    ngx_http_exam_flush_call_t *call, exam_str_t exam, exam_buf_t *rows)
-{
-    ngx_uint_t            i;
-    ngx_http_exam_args_t  args;
-
-    static const exam_key_e  keys[] = {
-        EXAM_KEY_EXAM, EXAM_KEY_FLAGS, EXAM_KEY_SESSIONS, EXAM_KEY_SEEN,
-        EXAM_KEY_STATE, EXAM_KEY_STORED, EXAM_KEY_CHANGES
-    };
-
-    ngx_http_exam_args_init(&args);
-    ngx_http_exam_args_lit(&args, EXAM_KEY_LOADED);
-
-    for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        ngx_http_exam_args_key(&args, keys[i], exam, exam_str(""));
-    }
-
-    ngx_http_exam_args_word(&args, mcf->node.data, mcf->node.len);
-    ngx_http_exam_args_word(&args, mcf->kinds_csv.data, mcf->kinds_csv.len);
-    ngx_http_exam_args_word(&args, rows->start, exam_buf_len(rows));
-
-    ngx_http_exam_count(mcf, flush_rows_total, call->n);
-
-    return ngx_http_exam_redis_eval(ngx_http_exam_redis, NULL,
-                                    EXAM_SCRIPT_FLUSH, args.n, args.argv,
-                                    ngx_http_exam_flush_answer, call);
-}
-
-
-static void
-ngx_http_exam_flush_answer(void *data, redisReply *reply)
-{
-    ngx_http_exam_flush_call_t *call = data;
-
-    ngx_http_exam_main_conf_t  *mcf;
-
-    mcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                              ngx_http_exam_module);
-
-    ngx_http_exam_flush_calls--;
-
-    if (ngx_http_exam_redis_away(reply)
-        || ngx_http_exam_flush_learn(mcf, call, reply) != NGX_OK)
-    {
-        ngx_http_exam_count(mcf, flush_errors_total, 1);
-        ngx_http_exam_flush_failed(call);
-        ngx_free(call);
-        return;
-    }
-
-    ngx_free(call);
-
-    ngx_http_exam_flush_more(mcf);
-}
-
-
-static ngx_int_t
-ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
-    ngx_http_exam_flush_call_t *call, redisReply *reply)
-{
-    ngx_int_t                   rc;
-    ngx_uint_t                  i;
-    exam_str_t                  rest, line;
-    exam_flush_exam_t           exam;
-    exam_flush_answer_t         answer;
-    ngx_http_exam_shard_t      *shard;
-    ngx_http_exam_session_t    *s;
-    ngx_http_exam_flush_row_t  *row;
-
-    if (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_STATUS)
-    {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "exam flush script gave an answer of type %d",
-                      reply->type);
-        return NGX_ERROR;
-    }
-
-    rest = exam_str_make(reply->str, reply->len);
-    shard = call->shard;
-
-    if (exam_str_eq(rest, exam_str("EMPTY"))) {
-        ngx_http_exam_flush_emptied(mcf);
-        return NGX_ERROR;
-    }
-
-    if (exam_str_eq(rest, exam_str("GONE"))) {
-        ngx_http_exam_flush_gone(call);
-        return NGX_OK;
-    }
-
-    if (!exam_line_next(&rest, &line) || !exam_flush_exam_parse(line, &exam)) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "exam flush script gave a malformed answer");
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(&answer, sizeof(exam_flush_answer_t));
-    rc = NGX_OK;
-
-    ngx_http_exam_shard_lock(shard);
-
-    for (i = 0; i < call->n; i++) {
-        row = &call->rows[i];
-
-        if (!exam_line_next(&rest, &line)
-            || !exam_flush_answer_parse(line, mcf->kinds.n, &answer))
-        {
-            rc = NGX_ERROR;
-            break;
-        }
-
-        s = ngx_http_exam_flush_row_locked(call, i);
-
-        if (s == NULL) {
-            continue;
-        }
-
-        ngx_http_exam_learn_locked(shard, s, &exam, &answer);
-
-        s->flushing = 0;
-
-        if (s->changes == row->changes && !ngx_http_exam_awaits_locked(s)) {
-            s->dirty = 0;
-
-        } else {
-            ngx_http_exam_queue_locked(shard, s);
-        }
-    }
-
-    if (rc == NGX_OK) {
-        shard->sh->emptied = 0;
-    }
-
-    ngx_http_exam_shard_unlock(shard);
-
-    return rc;
-}
-
-
 /*
  * Redis has lost its data: all sessions are to be told anew, those of the
  * shards too that have nothing to tell now.  Once; they stay dirty until it has
  * been filled again.
  */
 
-static void
+void
 ngx_http_exam_flush_emptied(ngx_http_exam_main_conf_t *mcf)
 {
     ngx_uint_t              i;
@@ -739,62 +355,4 @@ ngx_http_exam_flush_emptied(ngx_http_exam_main_conf_t *mcf)
 
         ngx_http_exam_shard_unlock(shard);
     }
-}
-
-
-/* what was taken goes back, behind what has come since */
-
-static void
-ngx_http_exam_flush_failed(ngx_http_exam_flush_call_t *call)
-{
-    ngx_uint_t                  i;
-    ngx_http_exam_session_t    *s;
-    ngx_http_exam_flush_row_t  *row;
-
-    ngx_http_exam_shard_lock(call->shard);
-
-    for (i = 0; i < call->n; i++) {
-        row = &call->rows[i];
-
-        s = ngx_http_exam_flush_row_locked(call, i);
-
-        if (s == NULL) {
-            continue;
-        }
-
-        s->has_state |= row->has_state;
-        s->longest_gap = ngx_max(s->longest_gap, row->longest_gap);
-
-        if (row->first_beat) {
-            s->first_beat = row->first_beat;
-        }
-
-        s->flushing = 0;
-        ngx_http_exam_queue_locked(call->shard, s);
-    }
-
-    ngx_http_exam_shard_unlock(call->shard);
-}
-
-
-/* the exam is in Redis no more: its rows have nowhere to go */
-
-static void
-ngx_http_exam_flush_gone(ngx_http_exam_flush_call_t *call)
-{
-    ngx_uint_t                i;
-    ngx_http_exam_session_t  *s;
-
-    ngx_http_exam_shard_lock(call->shard);
-
-    for (i = 0; i < call->n; i++) {
-        s = ngx_http_exam_flush_row_locked(call, i);
-
-        if (s != NULL) {
-            s->flushing = 0;
-            s->dirty = 0;
-        }
-    }
-
-    ngx_http_exam_shard_unlock(call->shard);
 }
