@@ -259,6 +259,7 @@ typedef struct {
     char      student[EXAM_STUDENT_MAX + 1];
     char     *name;                 /* owned */
     char     *seat;                 /* owned */
+    char      group[EXAM_STUDENT_MAX + 1];      /* "" none */
     unsigned  line;                 /* of the file, 0: from MySQL only */
     bool      exists;               /* in MySQL */
     bool      change;               /* to be written */
@@ -279,7 +280,7 @@ typedef struct {
 
 ctl_person_t *ctl_people_find(const ctl_people_t *p, exam_str_t student);
 
-/* a new one with empty name and seat; the id must not be there yet */
+/* a new one with empty name, seat and group; the id must not be there yet */
 
 ctl_person_t *ctl_people_add(ctl_people_t *p, exam_str_t student);
 

@@ -13,15 +13,15 @@
 
 
 #define CTL_PEOPLE_BATCH    200     /* rows an INSERT */
-#define CTL_PEOPLE_COLUMNS  6
+#define CTL_PEOPLE_COLUMNS  7
 
 #define CTL_PEOPLE_HEAD                                                       \
-    "INSERT INTO students (exam, student, name, seat, code_sha256, "          \
-    "created_at) VALUES "
-#define CTL_PEOPLE_ROW  "(?, ?, ?, ?, ?, ?)"
+    "INSERT INTO students (exam, student, name, seat, group_name, "           \
+    "code_sha256, created_at) VALUES "
+#define CTL_PEOPLE_ROW  "(?, ?, ?, ?, ?, ?, ?)"
 #define CTL_PEOPLE_TAIL                                                       \
     " ON DUPLICATE KEY UPDATE name = VALUES(name), seat = VALUES(seat), "     \
-    "code_sha256 = VALUES(code_sha256)"
+    "group_name = VALUES(group_name), code_sha256 = VALUES(code_sha256)"
 
 
 static size_t ctl_people_slot(const ctl_people_t *p, exam_str_t student);
@@ -175,7 +175,8 @@ ctl_people_load(ctl_t *ctl, exam_str_t exam, ctl_people_t *p)
     memset(&stmt, 0, sizeof(exam_stmt_t));
 
     rc = exam_stmt_query(&stmt, &ctl->db, "SELECT student, name, seat, "
-                         "code_sha256 FROM students WHERE exam = ?", &exam, 1);
+                         "group_name, code_sha256 FROM students "
+                         "WHERE exam = ?", &exam, 1);
 
     while (rc == EXAM_DB_OK) {
         person = ctl_people_add(p, exam_stmt_col_str(&stmt, 0));
@@ -187,7 +188,9 @@ ctl_people_load(ctl_t *ctl, exam_str_t exam, ctl_people_t *p)
         person->name = ctl_dup(exam_stmt_col_str(&stmt, 1));
         person->seat = ctl_dup(exam_stmt_col_str(&stmt, 2));
 
-        hash = exam_stmt_col_str(&stmt, 3);
+        exam_stmt_col_copy(&stmt, 3, person->group, sizeof(person->group));
+
+        hash = exam_stmt_col_str(&stmt, 4);
 
         if (hash.len == EXAM_HASH_LEN) {
             memcpy(person->hash, hash.data, EXAM_HASH_LEN);
@@ -265,8 +268,9 @@ ctl_people_batch(ctl_t *ctl, exam_stmt_t *stmt, exam_str_t exam,
         exam_stmt_cstr(stmt, j + 1, batch[i]->student);
         exam_stmt_cstr(stmt, j + 2, batch[i]->name);
         exam_stmt_cstr(stmt, j + 3, batch[i]->seat);
-        exam_stmt_blob(stmt, j + 4, batch[i]->hash, EXAM_HASH_LEN);
-        exam_stmt_int(stmt, j + 5, now);
+        exam_stmt_cstr(stmt, j + 4, batch[i]->group);
+        exam_stmt_blob(stmt, j + 5, batch[i]->hash, EXAM_HASH_LEN);
+        exam_stmt_int(stmt, j + 6, now);
     }
 
     return exam_stmt_execute(stmt);

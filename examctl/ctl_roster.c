@@ -27,6 +27,7 @@ typedef enum {
     CTL_ROSTER_NAME,
     CTL_ROSTER_CODE,
     CTL_ROSTER_SEAT,
+    CTL_ROSTER_GROUP,
     CTL_ROSTER_COLUMNS
 } ctl_roster_column_e;
 
@@ -43,6 +44,7 @@ typedef struct {
     exam_str_t   student;           /* all point into the file */
     exam_str_t   name;
     exam_str_t   seat;
+    exam_str_t   group;
     bool         has_code;
     uint8_t      code[EXAM_CODE_LEN];
 } ctl_roster_row_t;
@@ -96,8 +98,11 @@ static exam_db_e ctl_roster_save(ctl_t *ctl, const exam_live_exam_t *e,
 
 
 static const char *const  ctl_roster_names[] = {
-    "student", "name", "code", "seat"
+    "student", "name", "code", "seat", "group"
 };
+
+#define CTL_ROSTER_HEADER                                                     \
+    "the first line is not student,name,code[,seat][,group]"
 
 
 const ctl_command_t  ctl_roster_commands[] = {
@@ -106,9 +111,10 @@ const ctl_command_t  ctl_roster_commands[] = {
       { { "codes", "!OUT.csv" }, { "force", NULL }, { "json", NULL } },
       "Adds and changes students from a CSV file, all or nothing.",
       "The first line names the columns: student,name,code and, if wanted,"
-      " seat.\nAn empty code: a student who is there already keeps the code, a"
-      " new one gets a\nrandom code.  Ids that differ only in case are"
-      " refused.  Students that are not\nin the file stay as they are.\n\n"
+      " seat and\ngroup.  A group is written as an id is; commands can be sent"
+      " to it.  An empty\ncode: a student who is there already keeps the code,"
+      " a new one gets a random\ncode.  Ids that differ only in case are"
+      " refused.  Students that are not in the\nfile stay as they are.\n\n"
       "OUT.csv (mode 0600) gets student,name,code of everybody whose code is"
       " new: it\nis the only place where codes are shown.  It must not exist,"
       " or --force.\n\n"
@@ -317,7 +323,7 @@ ctl_roster_read(ctl_roster_t *r, ctl_csv_t *csv)
 
     if (rc != CTL_CSV_RECORD) {
         ctl_roster_bad(r, csv->line != 0 ? csv->line : 1, "bad_header",
-                       "the first line is not student,name,code[,seat]");
+                       CTL_ROSTER_HEADER);
         return;
     }
 
@@ -367,7 +373,7 @@ ctl_roster_header(ctl_roster_t *r, const ctl_csv_t *csv)
         r->columns[c] = (int) i;
     }
 
-    /* only the seat may be left out */
+    /* only seat and group may be left out */
 
     for (c = 0; c < CTL_ROSTER_SEAT; c++) {
         if (r->columns[c] == -1) {
@@ -379,8 +385,7 @@ ctl_roster_header(ctl_roster_t *r, const ctl_csv_t *csv)
 
 bad:
 
-    ctl_roster_bad(r, csv->line, "bad_header",
-                   "the first line is not student,name,code[,seat]");
+    ctl_roster_bad(r, csv->line, "bad_header", CTL_ROSTER_HEADER);
 
     return false;
 }
@@ -419,6 +424,7 @@ ctl_roster_line(ctl_roster_t *r, const ctl_csv_t *csv)
     row->student = ctl_roster_field(r, csv, CTL_ROSTER_STUDENT);
     row->name = ctl_roster_field(r, csv, CTL_ROSTER_NAME);
     row->seat = ctl_roster_field(r, csv, CTL_ROSTER_SEAT);
+    row->group = ctl_roster_field(r, csv, CTL_ROSTER_GROUP);
     code = ctl_roster_field(r, csv, CTL_ROSTER_CODE);
     row->has_code = code.len != 0;
 
@@ -437,6 +443,12 @@ ctl_roster_line(ctl_roster_t *r, const ctl_csv_t *csv)
     if (!ctl_text_valid(row->seat, 0, CTL_SEAT_CHARS)) {
         ctl_roster_bad(r, row->line, "bad_seat", "at most 64 characters, no "
                        "control characters");
+        return;
+    }
+
+    if (row->group.len != 0 && !exam_id_student(row->group)) {
+        ctl_roster_bad(r, row->line, "bad_group", "at most 64 of A-Z a-z 0-9 "
+                       ". _ @ -, a letter or digit first, no \"..\"");
         return;
     }
 
@@ -548,6 +560,11 @@ ctl_roster_merge(ctl_roster_t *r, const ctl_roster_row_t *row, exam_str_t exam)
     if (r->columns[CTL_ROSTER_SEAT] != -1) {
         free(person->seat);
         person->seat = ctl_dup(row->seat);
+    }
+
+    if (r->columns[CTL_ROSTER_GROUP] != -1) {
+        memcpy(person->group, row->group.data, row->group.len);
+        person->group[row->group.len] = '\0';
     }
 
     if (row->has_code || !person->exists) {

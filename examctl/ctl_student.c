@@ -37,6 +37,7 @@ static const ctl_column_t  ctl_student_columns[] = {
     { "finish", CTL_SWITCH, 6 },
     { "extra_s", CTL_NUMBER, 7 },
     { "seat", CTL_TEXT, 8 },
+    { "group", CTL_TEXT, 12 },
     { "name", CTL_TEXT, 20 },
     { .name = NULL }
 };
@@ -124,8 +125,9 @@ ctl_students(ctl_t *ctl)
     return (rc == CTL_OK)
            ? ctl_list_query(ctl, "students", ctl_student_columns,
                             "SELECT student, suspended, locked, paused, "
-                            "finish, extra_s, seat, name FROM students "
-                            "WHERE exam = ? ORDER BY student", &exam, 1)
+                            "finish, extra_s, seat, group_name, name "
+                            "FROM students WHERE exam = ? ORDER BY student",
+                            &exam, 1)
            : rc;
 }
 

@@ -11,6 +11,7 @@
 
 
 #include "exam_live.h"
+#include "exam_control.h"
 
 #include <stdio.h>
 
@@ -19,8 +20,9 @@
 #define EXAM_LIVE_CHUNK       100       /* students a HSET */
 #define EXAM_LIVE_CHUNK_SIZE  32768
 #define EXAM_LIVE_ROW_MAX     4096      /* JSON of one student */
+#define EXAM_LIVE_VERSION_MAX 24
 #define EXAM_LIVE_FIELDS      14        /* names and values of the exam hash */
-#define EXAM_LIVE_ARGS        12        /* of exam_live_script before them */
+#define EXAM_LIVE_ARGS        13        /* of exam_live_script before them */
 
 
 typedef struct {
@@ -46,11 +48,14 @@ typedef struct {
 static exam_live_e exam_live_db(exam_db_e rc);
 static exam_live_e exam_live_redis(exam_redis_e rc);
 static void exam_live_hash(exam_live_hash_t *h, const exam_live_exam_t *e);
+static void exam_live_person_json(exam_buf_t *b, const exam_stmt_t *stmt);
 static void exam_live_flags_json(exam_buf_t *b, const exam_live_flags_t *f);
 static exam_live_e exam_live_read_flags(exam_mysql_t *db, exam_str_t exam,
     exam_str_t student, exam_live_flags_t *flags);
+static exam_live_e exam_live_write(exam_mysql_t *db, exam_redis_t *redis,
+    const exam_live_exam_t *e, bool roster);
 static exam_live_e exam_live_students(exam_mysql_t *db, exam_redis_t *redis,
-    const exam_live_exam_t *e);
+    const exam_live_exam_t *e, exam_live_chunk_t *roster);
 static exam_live_e exam_live_stream(exam_stmt_t *stmt,
     exam_live_chunk_t *roster, exam_live_chunk_t *flags);
 static exam_redis_e exam_live_chunk_open(exam_live_chunk_t *c,
@@ -61,17 +66,21 @@ static exam_redis_e exam_live_chunk_flush(exam_live_chunk_t *c);
 static exam_redis_e exam_live_chunk_close(exam_live_chunk_t *c);
 static exam_redis_e exam_live_show(exam_redis_t *redis,
     const exam_live_exam_t *e);
+static exam_redis_e exam_live_tell(exam_redis_t *redis,
+    const exam_live_exam_t *e, bool roster);
+static exam_live_e exam_live_version(exam_redis_t *redis, exam_str_t exam,
+    char version[EXAM_LIVE_VERSION_MAX]);
 static bool exam_live_served(const exam_live_exam_t *e);
 
 
 /*
- * KEYS exam:{E} flags changes exam:active
+ * KEYS exam:{E} flags changes control exam:active
  * ARGV before SADD|SREM exam student flags-JSON, then the exam's fields
  * 0: the exam shows another version than `before`, nothing is written
  */
 
 static const char  exam_live_script[] =
-    "local EXAM, FLAGS, CHANGES, ACTIVE = unpack(KEYS)\n"
+    "local EXAM, FLAGS, CHANGES, CONTROL, ACTIVE = unpack(KEYS)\n"
     "local before, change, exam, student, flags = unpack(ARGV, 1, 5)\n"
     "if redis.call('HGET', EXAM, 'version') ~= before then return 0 end\n"
     "if student ~= '' then\n"
@@ -84,6 +93,11 @@ static const char  exam_live_script[] =
     "end\n"
     "redis.call(change, ACTIVE, exam)\n"
     "redis.call('HSET', EXAM, unpack(ARGV, 6))\n"
+    "if student ~= '' then\n"
+    "  redis.call('XADD', CONTROL, '*', 'op', 'exam', 'student', student)\n"
+    "else\n"
+    "  redis.call('XADD', CONTROL, '*', 'op', 'exam')\n"
+    "end\n"
     "return 1\n";
 
 
@@ -175,26 +189,127 @@ exam_live_load_locked(exam_mysql_t *db, exam_redis_t *redis, exam_str_t exam)
 
     rc = exam_live_read(db, exam, &e);
 
+    return (rc == EXAM_LIVE_OK) ? exam_live_write(db, redis, &e, true) : rc;
+}
+
+
+exam_live_e
+exam_live_update_all(exam_mysql_t *db, exam_redis_t *redis, exam_str_t exam,
+    int64_t before)
+{
+    char              shown[EXAM_LIVE_VERSION_MAX];
+    char              wanted[EXAM_LIVE_VERSION_MAX];
+    exam_live_e       rc;
+    exam_live_exam_t  e;
+
+    rc = exam_live_read(db, exam, &e);
+
+    if (rc == EXAM_LIVE_OK) {
+        rc = exam_live_version(redis, exam, shown);
+    }
+
     if (rc != EXAM_LIVE_OK) {
         return rc;
     }
 
-    if (e.state != EXAM_STATE_ARCHIVED) {
-        rc = exam_live_students(db, redis, &e);
+    (void) snprintf(wanted, sizeof(wanted), "%lld", (long long) before);
 
-        if (rc != EXAM_LIVE_OK) {
-            if (redis->conn != NULL) {
+    return exam_live_write(db, redis, &e, strcmp(shown, wanted) != 0);
+}
 
-                /* replies of what was appended so far belong to nobody */
 
-                exam_redis_close(redis);
-            }
+/* flags, the roster too if it is asked for, and the hash behind them */
 
-            return rc;
-        }
+static exam_live_e
+exam_live_write(exam_mysql_t *db, exam_redis_t *redis,
+    const exam_live_exam_t *e, bool roster)
+{
+    exam_live_e        rc;
+    exam_live_chunk_t  chunk;
+
+    if (e->state == EXAM_STATE_ARCHIVED) {
+        return exam_live_redis(exam_live_show(redis, e));
     }
 
-    return exam_live_redis(exam_live_show(redis, &e));
+    rc = exam_live_students(db, redis, e, roster ? &chunk : NULL);
+
+    if (rc == EXAM_LIVE_OK) {
+        rc = exam_live_redis(exam_live_show(redis, e));
+
+    } else if (redis->conn != NULL) {
+
+        /* replies of what was appended so far belong to nobody */
+
+        exam_redis_close(redis);
+    }
+
+    return (rc == EXAM_LIVE_OK)
+           ? exam_live_redis(exam_live_tell(redis, e, roster)) : rc;
+}
+
+
+/* nodes and live views; each reads anew what is named */
+
+static exam_redis_e
+exam_live_tell(exam_redis_t *redis, const exam_live_exam_t *e, bool roster)
+{
+    char          key[EXAM_KEY_MAX];
+    exam_str_t    exam, args[8];
+    exam_redis_e  rc;
+
+    exam = exam_str_make(e->id, strlen(e->id));
+
+    args[0] = exam_str("XADD");
+    args[1] = exam_str_make(key, exam_key(key, EXAM_KEY_CHANGES, exam,
+                                          exam_str("")));
+    args[2] = exam_str("MAXLEN");
+    args[3] = exam_str("~");
+    args[4] = exam_str("10000");
+    args[5] = exam_str("*");
+    args[6] = exam_str("type");
+    args[7] = exam_str("flags");
+
+    rc = exam_redis_append(redis, 8, args);
+
+    if (rc == EXAM_REDIS_OK) {
+        rc = exam_control_exam(redis, exam);
+    }
+
+    if (rc == EXAM_REDIS_OK && roster) {
+        rc = exam_control_roster(redis, exam);
+    }
+
+    return (rc == EXAM_REDIS_OK) ? exam_redis_replies(redis, NULL, NULL) : rc;
+}
+
+
+/* "" where Redis shows no such exam */
+
+static exam_live_e
+exam_live_version(exam_redis_t *redis, exam_str_t exam,
+    char version[EXAM_LIVE_VERSION_MAX])
+{
+    char         key[EXAM_KEY_MAX];
+    exam_str_t   args[3], s;
+    redisReply  *reply;
+
+    args[0] = exam_str("HGET");
+    args[1] = exam_str_make(key, exam_key(key, EXAM_KEY_EXAM, exam,
+                                          exam_str("")));
+    args[2] = exam_str("version");
+
+    if (exam_redis_argv(redis, &reply, 3, args) != EXAM_REDIS_OK) {
+        return EXAM_LIVE_REDIS;
+    }
+
+    s = exam_redis_str(reply);
+
+    (void) snprintf(version, EXAM_LIVE_VERSION_MAX, "%.*s", (int) s.len,
+                    s.len != 0 ? (const char *) s.data : "");
+
+    freeReplyObject(reply);
+
+    return EXAM_LIVE_OK;
 }
 
 
@@ -263,11 +378,11 @@ exam_live_hash(exam_live_hash_t *h, const exam_live_exam_t *e)
 }
 
 
-/* roster and flags, each under a second name first */
+/* flags, and the roster unless NULL, each under a second name first */
 
 static exam_live_e
 exam_live_students(exam_mysql_t *db, exam_redis_t *redis,
-    const exam_live_exam_t *e)
+    const exam_live_exam_t *e, exam_live_chunk_t *roster)
 {
     uint8_t            memory[24];
     exam_buf_t         version;
@@ -275,16 +390,16 @@ exam_live_students(exam_mysql_t *db, exam_redis_t *redis,
     exam_live_e        rc;
     exam_stmt_t        stmt;
     exam_redis_e       rrc;
-    exam_live_chunk_t  roster, flags;
+    exam_live_chunk_t  flags;
 
     memset(&stmt, 0, sizeof(exam_stmt_t));
 
     exam = exam_str_make(e->id, strlen(e->id));
 
-    rrc = exam_live_chunk_open(&roster, redis, exam, EXAM_KEY_ROSTER);
+    rrc = exam_live_chunk_open(&flags, redis, exam, EXAM_KEY_FLAGS);
 
-    if (rrc == EXAM_REDIS_OK) {
-        rrc = exam_live_chunk_open(&flags, redis, exam, EXAM_KEY_FLAGS);
+    if (rrc == EXAM_REDIS_OK && roster != NULL) {
+        rrc = exam_live_chunk_open(roster, redis, exam, EXAM_KEY_ROSTER);
     }
 
     if (rrc != EXAM_REDIS_OK) {
@@ -293,7 +408,7 @@ exam_live_students(exam_mysql_t *db, exam_redis_t *redis,
 
     rc = exam_live_db(exam_stmt_prepare(&stmt, db, "SELECT student, name, "
                       "seat, LOWER(HEX(code_sha256)), suspended, locked, "
-                      "paused, finish, extra_s FROM students "
+                      "paused, finish, extra_s, group_name FROM students "
                       "WHERE exam = ?"));
 
     if (rc == EXAM_LIVE_OK) {
@@ -302,7 +417,7 @@ exam_live_students(exam_mysql_t *db, exam_redis_t *redis,
     }
 
     if (rc == EXAM_LIVE_OK) {
-        rc = exam_live_stream(&stmt, &roster, &flags);
+        rc = exam_live_stream(&stmt, roster, &flags);
     }
 
     exam_stmt_close(&stmt);
@@ -314,14 +429,14 @@ exam_live_students(exam_mysql_t *db, exam_redis_t *redis,
     exam_buf_init(&version, memory, sizeof(memory));
     exam_buf_int(&version, e->version);
 
-    rrc = exam_live_chunk_put(&roster, exam_str("_v"), &version);
+    rrc = exam_live_chunk_close(&flags);
 
-    if (rrc == EXAM_REDIS_OK) {
-        rrc = exam_live_chunk_close(&flags);
-    }
+    if (rrc == EXAM_REDIS_OK && roster != NULL) {
+        rrc = exam_live_chunk_put(roster, exam_str("_v"), &version);
 
-    if (rrc == EXAM_REDIS_OK) {
-        rrc = exam_live_chunk_close(&roster);
+        if (rrc == EXAM_REDIS_OK) {
+            rrc = exam_live_chunk_close(roster);
+        }
     }
 
     if (rrc == EXAM_REDIS_OK) {
@@ -348,19 +463,15 @@ exam_live_stream(exam_stmt_t *stmt, exam_live_chunk_t *roster,
 
     while ((rc = exam_stmt_fetch(stmt)) == EXAM_DB_OK) {
 
-        exam_buf_init(&b, memory, sizeof(memory));
-        exam_buf_lit(&b, "{\"name\":");
-        exam_buf_json(&b, exam_stmt_col_str(stmt, 1));
-        exam_buf_lit(&b, ",\"seat\":");
-        exam_buf_json(&b, exam_stmt_col_str(stmt, 2));
-        exam_buf_lit(&b, ",\"code\":");
-        exam_buf_json(&b, exam_stmt_col_str(stmt, 3));
-        exam_buf_lit(&b, "}");
+        if (roster != NULL) {
+            exam_buf_init(&b, memory, sizeof(memory));
+            exam_live_person_json(&b, stmt);
 
-        rrc = exam_live_chunk_put(roster, exam_stmt_col_str(stmt, 0), &b);
+            rrc = exam_live_chunk_put(roster, exam_stmt_col_str(stmt, 0), &b);
 
-        if (rrc != EXAM_REDIS_OK) {
-            break;
+            if (rrc != EXAM_REDIS_OK) {
+                break;
+            }
         }
 
         f.suspended = exam_stmt_col_int(stmt, 4) != 0;
@@ -390,6 +501,21 @@ exam_live_stream(exam_stmt_t *stmt, exam_live_chunk_t *roster,
     }
 
     return (rc == EXAM_DB_END) ? EXAM_LIVE_OK : exam_live_db(rc);
+}
+
+
+static void
+exam_live_person_json(exam_buf_t *b, const exam_stmt_t *stmt)
+{
+    exam_buf_lit(b, "{\"name\":");
+    exam_buf_json(b, exam_stmt_col_str(stmt, 1));
+    exam_buf_lit(b, ",\"seat\":");
+    exam_buf_json(b, exam_stmt_col_str(stmt, 2));
+    exam_buf_lit(b, ",\"code\":");
+    exam_buf_json(b, exam_stmt_col_str(stmt, 3));
+    exam_buf_lit(b, ",\"group\":");
+    exam_buf_json(b, exam_stmt_col_str(stmt, 9));
+    exam_buf_lit(b, "}");
 }
 
 
@@ -558,7 +684,8 @@ exam_live_e
 exam_live_update(exam_mysql_t *db, exam_redis_t *redis, exam_str_t exam,
     exam_str_t student, int64_t before)
 {
-    char               keys[3][EXAM_KEY_MAX], version[24];
+    char               keys[4][EXAM_KEY_MAX];
+    char               version[EXAM_LIVE_VERSION_MAX];
     size_t             i;
     uint8_t            memory[256];
     exam_buf_t         json;
@@ -571,7 +698,7 @@ exam_live_update(exam_mysql_t *db, exam_redis_t *redis, exam_str_t exam,
     exam_live_flags_t  flags;
 
     static const exam_key_e  which[] = {
-        EXAM_KEY_EXAM, EXAM_KEY_FLAGS, EXAM_KEY_CHANGES
+        EXAM_KEY_EXAM, EXAM_KEY_FLAGS, EXAM_KEY_CHANGES, EXAM_KEY_CONTROL
     };
 
     exam_buf_init(&json, memory, sizeof(memory));
@@ -591,19 +718,19 @@ exam_live_update(exam_mysql_t *db, exam_redis_t *redis, exam_str_t exam,
 
     args[0] = exam_str("EVAL");
     args[1] = exam_str(exam_live_script);
-    args[2] = exam_str("4");
+    args[2] = exam_str("5");
 
-    for (i = 0; i < 3; i++) {
+    for (i = 0; i < 4; i++) {
         args[3 + i] = exam_str_make(keys[i], exam_key(keys[i], which[i], exam,
                                                       exam_str("")));
     }
 
-    args[6] = exam_str(EXAM_KEY_ACTIVE);
-    args[7] = exam_str_make(version, strlen(version));
-    args[8] = exam_live_served(&e) ? exam_str("SADD") : exam_str("SREM");
-    args[9] = exam;
-    args[10] = student;
-    args[11] = exam_str_make(json.start, exam_buf_len(&json));
+    args[7] = exam_str(EXAM_KEY_ACTIVE);
+    args[8] = exam_str_make(version, strlen(version));
+    args[9] = exam_live_served(&e) ? exam_str("SADD") : exam_str("SREM");
+    args[10] = exam;
+    args[11] = student;
+    args[12] = exam_str_make(json.start, exam_buf_len(&json));
 
     exam_live_hash(&h, &e);
     memcpy(args + EXAM_LIVE_ARGS, h.args, sizeof(h.args));

@@ -9,7 +9,8 @@
  * is written last.  So a version that differs means: something is missing here,
  * load the exam.  Read from MySQL and write to Redis happen under one advisory
  * lock of MySQL per exam (exam_live_lock): two programs cannot overtake each
- * other.
+ * other.  What was shown is told to the nodes behind it (exam_control.h); who
+ * misses that learns it from the next flush.
  */
 
 
@@ -95,6 +96,14 @@ EXAM_MUST_CHECK exam_live_e exam_live_load_locked(exam_mysql_t *db,
 
 EXAM_MUST_CHECK exam_live_e exam_live_update(exam_mysql_t *db,
     exam_redis_t *redis, exam_str_t exam, exam_str_t student, int64_t before);
+
+/*
+ * The same of a change that touched many students: the flags of all are read
+ * and written at once.
+ */
+
+EXAM_MUST_CHECK exam_live_e exam_live_update_all(exam_mysql_t *db,
+    exam_redis_t *redis, exam_str_t exam, int64_t before);
 
 /*
  * Loads each exam whose version or roster Redis does not show as MySQL has it:

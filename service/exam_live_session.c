@@ -7,6 +7,7 @@
 
 
 #include "exam_live.h"
+#include "exam_control.h"
 #include "exam_json.h"
 
 #include <stdio.h>
@@ -63,7 +64,21 @@ exam_live_force_logout(exam_redis_t *redis, const exam_conf_t *conf,
         }
     }
 
-    return replaced ? EXAM_LIVE_BUSY : EXAM_LIVE_OK;
+    if (replaced) {
+        return EXAM_LIVE_BUSY;
+    }
+
+    /* it is ended whether nodes are told now or learn it by their flush */
+
+    if (exam_control_end(redis, exam, student,
+                         exam_str_make(s.sid, EXAM_SID_HEX),
+                         exam_str("forced"))
+        == EXAM_REDIS_OK)
+    {
+        (void) !exam_redis_replies(redis, NULL, NULL);
+    }
+
+    return EXAM_LIVE_OK;
 }
 
 

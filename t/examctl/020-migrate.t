@@ -105,6 +105,32 @@ like(ok_ctl('migrate', { config => $fresh }),
      qr/\Aschema version \d+, up to date\n\z/, 'nothing to do');
 
 
+# each may run twice: DDL cannot be rolled back
+
+{
+    my $table = sub {
+        return join "\n", map { join ' ', map { $_ // '' } @$_ }
+            sql("SELECT table_name, column_name, ordinal_position, "
+                . "column_type, is_nullable, column_default FROM "
+                . "information_schema.columns WHERE table_schema = 'fresh' "
+                . "ORDER BY 1, 3", 'fresh'),
+            sql("SELECT table_name, index_name, seq_in_index, column_name "
+                . "FROM information_schema.statistics WHERE table_schema = "
+                . "'fresh' ORDER BY 1, 2, 3", 'fresh');
+    };
+
+    my $before = $table->();
+
+    for my $file (sort glob "$Exam::Process::Root/schema/*.sql") {
+        my $name = $file =~ s{.*/}{}r;
+        ok(eval { sql(slurp($file), 'fresh'); 1 }, "$name runs twice")
+            or diag($@);
+    }
+
+    is($table->(), $before, 'and nothing is changed by that');
+}
+
+
 # ---- the checksum of what has run, and a number from the future
 
 {

@@ -55,11 +55,11 @@ my $good = qr/\A[0-9A-HJKMNP-TV-Z]{4}(?:-[0-9A-HJKMNP-TV-Z]{4}){3}\z/;
 # ---- a file with everything that is allowed
 
 {
-    csv("\xef\xbb\xbfstudent,name,code,seat\r\n",
-        "s001,Anna,,A1\r\n",
-        "S.2\@x-y_z,\"M\xc3\xbcller, \"\"Kurt\"\"\",abcd-efgh jkmn0123,\r\n",
+    csv("\xef\xbb\xbfstudent,name,code,seat,group\r\n",
+        "s001,Anna,,A1, a\r\n",
+        "S.2\@x-y_z,\"M\xc3\xbcller, \"\"Kurt\"\"\",abcd-efgh jkmn0123,,\r\n",
         "\r\n",
-        "\"s003\", \xe5\xbc\xa0\xe4\xbc\x9f ,\"\",\" B 2 \"");
+        "\"s003\", \xe5\xbc\xa0\xe4\xbc\x9f ,\"\",\" B 2 \"," . 'g' x 64);
 
     my $out = "$dir/codes1.csv";
     like(ok_ctl('roster', 'import', 30, "$dir/in.csv", '--codes', $out),
@@ -77,12 +77,13 @@ my $good = qr/\A[0-9A-HJKMNP-TV-Z]{4}(?:-[0-9A-HJKMNP-TV-Z]{4}){3}\z/;
     my $roster = roster(30);
 
     is_deeply($roster, {
-        's001' => { name => 'Anna', seat => 'A1',
+        's001' => { name => 'Anna', seat => 'A1', group => 'a',
                     code => hash_of(30, 's001', $codes{s001}) },
         'S.2@x-y_z' => { name => "M\xfcller, \"Kurt\"", seat => '',
+                         group => '',
                          code => hash_of(30, 'S.2@x-y_z', 'ABCDEFGHJKMN0123') },
         's003' => { name => "\x{5f20}\x{4f1f}", seat => 'B 2',
-                    code => hash_of(30, 's003', $codes{s003}) },
+                    group => 'g' x 64, code => hash_of(30, 's003', $codes{s003}) },
     }, 'what Redis has');
 
     is_deeply([sql("SELECT student, LOWER(HEX(code_sha256)) FROM students "
@@ -119,10 +120,27 @@ my $good = qr/\A[0-9A-HJKMNP-TV-Z]{4}(?:-[0-9A-HJKMNP-TV-Z]{4}){3}\z/;
     is($after->{s001}{code}, $before->{s001}{code}, 'the code is kept');
     is($after->{s001}{name}, 'Anna B', 'the name is new');
     is($after->{s001}{seat}, 'A1', 'no column of seats: the seat stays');
+    is($after->{s001}{group}, 'a', 'and the group');
     is($after->{s003}{code}, hash_of(30, 's003', '0000111122223333'),
        'a new code');
     is_deeply($after->{'S.2@x-y_z'}, $before->{'S.2@x-y_z'}, 'others stay');
     is(scalar keys %$after, 4, 'four now');
+}
+
+
+# ---- groups
+
+{
+    my $out = "$dir/codes2b.csv";
+
+    csv("group,student,name,code\n", "b,s003,C,\n", ",s004,Dora,\n");
+    ok_ctl('roster', 'import', 30, "$dir/in.csv", '--codes', $out);
+
+    is_deeply([map { [$_->{id}, $_->{group}] }
+                   @{ json_ctl('students', 30)->{students} }],
+              [['S.2@x-y_z', ''], ['s001', 'a'], ['s003', 'b'], ['s004', '']],
+              'students are moved to another group and out of theirs');
+    is(roster(30)->{s003}{group}, 'b', 'Redis has it');
 }
 
 
@@ -211,6 +229,9 @@ refused('name on two lines', [[2, 'bad_name'], [4, 'bad_student']], $head,
         "s1,\"a\nb\",\n", ",x,\n");
 refused('seat', [[2, 'bad_seat']], "student,name,code,seat\n",
         's1,Anna,,' . 'x' x 65 . "\n");
+refused('group', [map { [$_, 'bad_group'] } 2 .. 6],
+        "student,group,name,code\n", "s1,a b,x,\n", "s2,a:b,x,\n",
+        "s3,-a,x,\n", "s4,a..b,x,\n", 's5,' . 'g' x 65 . ",x,\n");
 refused('code', [map { [$_, 'bad_code'] } 2 .. 5], $head, "s1,Anna,ABCD\n",
         "s2,Anna,ABCD-EFGH-JKMN-012U\n", "s3,Anna,ABCDEFGHJKMN01234\n",
         "s4,Anna,----\n");

@@ -95,6 +95,16 @@ my %none = map { $_ => yes(0) } qw(suspended locked paused finish);
 }
 
 my $events = redis('XRANGE', key(30, 'changes'), '-', '+');
+
+my @told = map { my %e = @{ $_->[1] }; "$e{op} " . ($e{student} // '') }
+               @{ redis('XRANGE', key(30, 'control'), '-', '+') };
+
+is_deeply([@told[0 .. 4]],
+          ['exam ', 'roster ', 'exam ', 'roster ', 'exam '],
+          'nodes are told: the exam is created, has a roster, is open');
+is_deeply([@told[5 .. 9]], ['roster ', map { "exam s00$_" } 1, 1, 1, 2],
+          'one student after the other');
+
 ok(@$events > 0 && !grep({ my %e = @{ $_->[1] };
                            $e{type} !~ /\A(?:flags|exam)\z/ } @$events),
    'changes are in the stream for live views');
@@ -124,6 +134,10 @@ ok(@$events > 0 && !grep({ my %e = @{ $_->[1] };
                           ip => '10.0.0.1', login_at => 5,
                           ended => 'forced' }, 'the session is ended');
 
+    my $last = redis('XREVRANGE', key(30, 'control'), '+', '-', 'COUNT', 1);
+    is_deeply($last->[0][1], ['op', 'end', 'student', 's001', 'session', $sid,
+                              'reason', 'forced'], 'and nodes are told');
+
     fails(3, qr/no active session/, 'logout', 30, 's001');
     is(value("SELECT COUNT(*) FROM audit_log WHERE action = 'student.logout' "
              . "AND student = 's001'"), 1, 'it is in the audit log');
@@ -147,7 +161,7 @@ ok(@$events > 0 && !grep({ my %e = @{ $_->[1] };
     my $all = json_ctl('students', 30)->{students};
 
     is_deeply($all->[1], { id => 's002', name => 'Candidate 002', seat => '',
-                           extra_s => 604800, %none }, 'students --json');
+                           group => '', extra_s => 604800, %none }, 'students --json');
     is(scalar @$all, 3, 'three');
     unlike(ok_ctl('students', 30), qr/code/i, 'nothing of codes');
     like(ok_ctl('students', 30), qr/^s002 +no +no +no +no +604800/m,
