@@ -30,6 +30,8 @@ typedef struct {
     void          *data;
     exam_str_t     body;
     exam_str_t     key;             /* of the value that comes next */
+    yajl_handle    yajl;
+    size_t         offset;          /* behind the token before */
     unsigned       depth;           /* open containers */
     exam_err_e     err;             /* why the parse was cancelled */
     jmp_buf        full;
@@ -61,6 +63,8 @@ static int exam_json_end_array(void *ctx);
 static int exam_json_begin(exam_json_parser_t *p, exam_json_type_e type);
 static int exam_json_end(exam_json_parser_t *p, exam_json_type_e type);
 static int exam_json_emit(exam_json_parser_t *p, exam_json_value_t *v);
+static exam_str_t exam_json_token(exam_json_parser_t *p);
+static bool exam_json_space(uint8_t c);
 static bool exam_json_in_body(const exam_json_parser_t *p, exam_str_t s);
 static bool exam_json_unescaped_valid(exam_json_parser_t *p, exam_str_t s);
 static bool exam_json_integer(exam_str_t s, int64_t *out);
@@ -129,6 +133,7 @@ exam_json_parse(exam_str_t body, exam_arena_t *arena, exam_json_pt callback,
     p.data = data;
     p.body = body;
     p.key = exam_str("");
+    p.offset = 0;
     p.depth = 0;
     p.err = EXAM_OK;
 
@@ -157,6 +162,8 @@ exam_json_run(exam_json_parser_t *p)
     if (yajl == NULL) {
         return EXAM_ERR_TOO_LARGE;
     }
+
+    p->yajl = yajl;
 
     status = yajl_parse(yajl, p->body.data, p->body.len);
 
@@ -326,6 +333,7 @@ exam_json_key(void *ctx, const unsigned char *text, size_t len)
     }
 
     p->key = s;
+    (void) exam_json_token(p);
 
     return 1;
 }
@@ -395,11 +403,50 @@ exam_json_emit(exam_json_parser_t *p, exam_json_value_t *v)
 {
     v->depth = p->depth;
     v->key = p->key;
+    v->text = exam_json_token(p);
 
     p->key = exam_str("");
     p->err = p->callback(p->data, v);
 
     return p->err == EXAM_OK;
+}
+
+
+/* from the token before to this one stand white space, `:` and `,` only */
+
+static exam_str_t
+exam_json_token(exam_json_parser_t *p)
+{
+    size_t   start, end;
+    uint8_t  c;
+
+    for (start = p->offset; start < p->body.len; start++) {
+        c = p->body.data[start];
+
+        if (!exam_json_space(c) && c != ':' && c != ',') {
+            break;
+        }
+    }
+
+    end = yajl_get_bytes_consumed(p->yajl);
+
+    /* a number that ends with the body is told of behind it */
+
+    if (end <= start) {
+        end = p->body.len;
+    }
+
+    p->offset = end;
+
+    return exam_str_make(p->body.data + start, end - start);
+}
+
+
+static bool
+exam_json_space(uint8_t c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v'
+           || c == '\f';
 }
 
 
@@ -633,4 +680,33 @@ exam_json_set(const exam_json_member_t *m, const exam_json_value_t *v,
     default:
         return EXAM_ERR_INTERNAL;
     }
+}
+
+
+void
+exam_json_compact(exam_buf_t *b, exam_str_t text)
+{
+    bool     quoted;
+    size_t   i, run;
+    uint8_t  c;
+
+    quoted = false;
+    run = 0;
+
+    for (i = 0; i < text.len; i++) {
+        c = text.data[i];
+
+        if (c == '"') {
+            quoted = !quoted;
+
+        } else if (quoted) {
+            i += (c == '\\');
+
+        } else if (exam_json_space(c)) {
+            exam_buf_put(b, text.data + run, i - run);
+            run = i + 1;
+        }
+    }
+
+    exam_buf_put(b, text.data + run, text.len - run);
 }

@@ -58,6 +58,8 @@ typedef struct {
     unsigned          depth;        /* 0 = the top value itself */
     exam_str_t        key;          /* of the member, empty in arrays and */
                                     /* at an end */
+    exam_str_t        text;         /* where it stands in the body; of a */
+                                    /* container the bracket */
 } exam_json_value_t;
 
 
@@ -101,6 +103,13 @@ typedef struct {
 EXAM_MUST_CHECK exam_err_e exam_json_take(const exam_json_member_t *table,
     size_t n, const exam_json_value_t *v, exam_arena_t *arena, void *out,
     uint32_t *given);
+
+/*
+ * A value that has been parsed, without the white space between its parts: one
+ * line, nothing else changed.
+ */
+
+void exam_json_compact(exam_buf_t *b, exam_str_t text);
 
 
 #endif /* EXAM_JSON_H_INCLUDED */

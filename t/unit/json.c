@@ -37,6 +37,9 @@ static void test_arena(void);
 static void test_memory(void);
 static void test_stop(void);
 static void test_take(void);
+static exam_err_e spans(void *data, const exam_json_value_t *v);
+static void test_text(void);
+static void test_compact(void);
 
 
 #define bad(s, e)  refused(s, sizeof(s) - 1, e)
@@ -55,6 +58,8 @@ main(void)
     test_memory();
     test_stop();
     test_take();
+    test_text();
+    test_compact();
 
     return tap_done();
 }
@@ -559,4 +564,81 @@ test_take(void)
 #undef B
 #undef Z
 #undef O
+}
+
+
+static exam_err_e
+spans(void *data, const exam_json_value_t *v)
+{
+    exam_buf_t  *b = data;
+
+    exam_buf_put(b, v->text.data, v->text.len);
+    exam_buf_char(b, ' ');
+
+    return EXAM_OK;
+}
+
+
+static void
+test_text(void)
+{
+    char          out[256];
+    void         *body;
+    size_t        i;
+    exam_buf_t    b;
+    exam_arena_t  arena;
+
+    static _Alignas(max_align_t) uint8_t  memory[MEMORY];
+
+    static const struct {
+        const char  *body;
+        const char  *want;
+    } bodies[] = {
+        { " { \"a\" : 1.50e+1 ,\t\"\\u0062\":\"x\\n, :\"}\n",
+          "{ 1.50e+1 \"x\\n, :\" } " },
+        { "[ [ ] ,{\"a\":{}},true , false\v,null]",
+          "[ [ ] { { } } true false null ] " },
+        { "  -17", "-17 " },
+        { "0", "0 " },
+        { " \"\\\"\" ", "\"\\\"\" " }
+    };
+
+    for (i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        exam_arena_init(&arena, memory, sizeof(memory));
+        exam_buf_init(&b, out, sizeof(out));
+
+        body = tap_exact(bodies[i].body, strlen(bodies[i].body));
+        tap_is(exam_json_parse(exam_str_make(body, strlen(bodies[i].body)),
+                               &arena, spans, &b),
+               EXAM_OK, "a body");
+        free(body);
+
+        tap_text(b.start, exam_buf_len(&b), bodies[i].want,
+                 "where its values stand");
+    }
+}
+
+
+static void
+test_compact(void)
+{
+    char        out[256];
+    size_t      i;
+    exam_buf_t  b;
+
+    static const char *const  texts[][2] = {
+        { "{ \"a b\" : [ 1 , \"\\\" \\\\\" ] ,\r\n\t\"c\":{ } }",
+          "{\"a b\":[1,\"\\\" \\\\\"],\"c\":{}}" },
+        { "1.0", "1.0" },
+        { " null ", "null" },
+        { "\"\\\\\"  ", "\"\\\\\"" },
+        { "", "" }
+    };
+
+    for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        exam_buf_init(&b, out, sizeof(out));
+        exam_json_compact(&b, exam_str_make(texts[i][0],
+                                            strlen(texts[i][0])));
+        tap_text(b.start, exam_buf_len(&b), texts[i][1], "without white space");
+    }
 }
