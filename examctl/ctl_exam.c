@@ -6,6 +6,7 @@
 
 
 #include "ctl.h"
+#include "exam_change.h"
 #include "exam_time.h"
 
 
@@ -44,7 +45,6 @@ static exam_db_e ctl_exam_do_archive(ctl_t *ctl, exam_live_exam_t *e,
     void *data);
 static ctl_rc_e ctl_exam_time(const ctl_t *ctl, const char *name,
     const char *value, int64_t from, int64_t *ms);
-static void ctl_exam_end_pause(exam_live_exam_t *e, int64_t now);
 static exam_db_e ctl_exam_state(ctl_t *ctl, const exam_live_exam_t *e,
     const char *what);
 
@@ -328,7 +328,7 @@ ctl_exam_do_resume(ctl_t *ctl, exam_live_exam_t *e, void *data)
                           e->id);
     }
 
-    ctl_exam_end_pause(e, *now);
+    exam_change_end_pause(e, *now);
 
     return EXAM_DB_OK;
 }
@@ -352,10 +352,7 @@ ctl_exam_do_close(ctl_t *ctl, exam_live_exam_t *e, void *data)
         return ctl_exam_state(ctl, e, "closed");
     }
 
-    /* a pause that runs on would push the late deadline away for ever */
-
-    ctl_exam_end_pause(e, *now);
-    e->state = EXAM_STATE_CLOSED;
+    exam_change_close(e, *now);
 
     return EXAM_DB_OK;
 }
@@ -423,17 +420,6 @@ ctl_exam_time(const ctl_t *ctl, const char *name, const char *value,
     }
 
     return CTL_OK;
-}
-
-
-static void
-ctl_exam_end_pause(exam_live_exam_t *e, int64_t now)
-{
-    if (e->paused_at != 0 && now > e->paused_at) {
-        e->pause_ms += now - e->paused_at;
-    }
-
-    e->paused_at = 0;
 }
 
 
