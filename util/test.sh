@@ -9,6 +9,7 @@ help_test()
 {
     cat <<'END'
 usage: ./build.sh test [--dynamic] [--asan] [--clang] [PART|FILE...]
+       ./build.sh test mutations [NAME...]
 
 Builds and runs tests; the last lines are prove's, exit 0 when all passed.
 Every test has servers of its own on free ports; a running stack stays as it
@@ -29,6 +30,10 @@ AddressSanitizer and UBSan.
   --asan      sanitizers, nginx's pools in debug mode
   --clang     compiled by clang
 
+`mutations` breaks the code in a copy of the tree, one rule after the other
+(t/mutations/*.sed), and shows that the test named there turns red.  It takes
+long and is no part of the above.
+
   JOBS=2      how many tests run at a time
   TEST_NGINX_USE_HUP=1, TEST_NGINX_USE_VALGRIND=1, ...: see Test::Nginx
 END
@@ -43,6 +48,7 @@ cmd_test()
         case $1 in
         --dynamic | --asan) base=${1#--}; chosen=yes ;;
         --clang) compiler=clang; chosen=yes ;;
+        mutations) shift; test_mutations "$@"; return ;;
         -*) usage_error "unknown option \"$1\"" ;;
         *) check_part "$1"; parts+=("$1") ;;
         esac
@@ -71,6 +77,20 @@ cmd_test()
     unlock_made
     cd "$ROOT"
     exec prove -j "${JOBS:-2}" "${TESTS[@]}" </dev/null
+}
+
+
+test_mutations()
+{
+    # shellcheck source=util/mutations.sh
+    . "$ROOT/util/mutations.sh"
+
+    need_var
+    lock_made
+    need_deps
+    need_test_nginx
+    unlock_made
+    run_mutations "$@"
 }
 
 
