@@ -113,7 +113,8 @@ exam_id_kind(exam_str_t id)
 {
     return exam_id_lower(id, EXAM_KIND_MAX)
            && id.data[0] >= 'a'
-           && !exam_str_eq(id, exam_str("file"));
+           && !exam_str_eq(id, exam_str("file"))
+           && !exam_str_eq(id, exam_str("resend"));
 }
 
 

@@ -32,7 +32,7 @@ bool exam_id_exam(exam_str_t id);
 bool exam_id_student(exam_str_t id);
 bool exam_id_node(exam_str_t id);
 
-/* a configured kind: `[a-z][a-z0-9]{0,14}`, but not "file" */
+/* a configured kind: `[a-z][a-z0-9]{0,14}`, but neither "file" nor "resend" */
 
 bool exam_id_kind(exam_str_t id);
 

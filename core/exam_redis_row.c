@@ -209,6 +209,11 @@ exam_ledger_format(exam_buf_t *b, const exam_ledger_t *e)
     } else {
         exam_buf_char(b, '-');
     }
+
+    if (e->reason.len) {
+        exam_buf_char(b, ' ');
+        exam_buf_put(b, e->reason.data, e->reason.len);
+    }
 }
 
 
@@ -216,7 +221,7 @@ bool
 exam_ledger_parse(exam_str_t value, exam_ledger_t *e)
 {
     uint64_t    bytes;
-    exam_str_t  dash, rest, state, size;
+    exam_str_t  dash, rest, state, size, hash;
 
     dash = exam_str("-");
     rest = value;
@@ -259,10 +264,25 @@ exam_ledger_parse(exam_str_t value, exam_ledger_t *e)
         return false;
     }
 
-    e->has_sha256 = !exam_str_eq(rest, dash);
+    /* a reason is a text of any characters: all that is behind the hash */
+
+    if (!exam_member_next(&rest, ' ', &hash)) {
+        hash = rest;
+        e->reason = exam_str("");
+
+    } else if (rest.len != 0
+               && (e->state == EXAM_SEG_LOST || e->state == EXAM_SEG_REFUSED))
+    {
+        e->reason = rest;
+
+    } else {
+        return false;
+    }
+
+    e->has_sha256 = !exam_str_eq(hash, dash);
 
     return !e->has_sha256
-           || exam_hex_decode(rest.data, rest.len, e->sha256, EXAM_HASH_LEN);
+           || exam_hex_decode(hash.data, hash.len, e->sha256, EXAM_HASH_LEN);
 }
 
 
@@ -329,17 +349,19 @@ exam_flush_exam_parse(exam_str_t line, exam_flush_exam_t *e)
 
 
 bool
-exam_flush_answer_parse(exam_str_t line, size_t kinds, exam_flush_answer_t *a)
+exam_flush_answer_parse(exam_str_t line, const exam_kinds_t *kinds,
+    exam_flush_answer_t *a)
 {
     uint64_t    flags;
-    exam_str_t  rest, gen, ended, bits, extra;
+    exam_str_t  rest, gen, ended, bits, extra, stored;
 
     rest = line;
 
     if (!exam_member_next(&rest, '\t', &gen)
         || !exam_member_next(&rest, '\t', &ended)
         || !exam_member_next(&rest, '\t', &bits)
-        || !exam_member_next(&rest, '\t', &extra))
+        || !exam_member_next(&rest, '\t', &extra)
+        || !exam_member_next(&rest, '\t', &stored))
     {
         return false;
     }
@@ -355,8 +377,45 @@ exam_flush_answer_parse(exam_str_t line, size_t kinds, exam_flush_answer_t *a)
 
     a->ended = exam_ended_parse((const char *) ended.data, ended.len);
     a->flags = (unsigned) flags;
+    a->nresend = exam_resend_parse(rest, kinds, a->resend);
 
-    return exam_stored_parse(rest, kinds, a->stored);
+    return exam_stored_parse(stored, kinds->n, a->stored);
+}
+
+
+uint32_t
+exam_resend_parse(exam_str_t csv, const exam_kinds_t *kinds,
+    exam_resend_t out[EXAM_RESEND_MAX])
+{
+    int         kind;
+    uint32_t    n;
+    exam_str_t  rest, one, name;
+
+    n = 0;
+    rest = csv;
+
+    while (rest.len != 0 && n < EXAM_RESEND_MAX) {
+
+        if (!exam_member_next(&rest, ',', &one)) {
+            one = rest;
+            rest.len = 0;
+        }
+
+        if (!exam_member_next(&one, ':', &name)
+            || !exam_id_segment(one, &out[n].n))
+        {
+            continue;
+        }
+
+        kind = exam_kind_find(kinds, name);
+
+        if (kind >= 0) {
+            out[n].kind = (uint8_t) kind;
+            n++;
+        }
+    }
+
+    return n;
 }
 
 

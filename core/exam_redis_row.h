@@ -17,7 +17,10 @@
 #define EXAM_KEY_MAX        160     /* bytes of the longest key + NUL */
 #define EXAM_FLUSH_ROWS     200     /* rows a flush call */
 #define EXAM_FLUSH_ROW_MAX  (256 + EXAM_STUDENT_MAX + EXAM_STATE_JSON_MAX)
-#define EXAM_LEDGER_MAX     (16 + EXAM_NODE_MAX + EXAM_UPLOAD_MAX + 20 + 64 + 8)
+#define EXAM_REASON_MAX     255     /* bytes, why lost or refused */
+#define EXAM_LEDGER_MAX     (16 + EXAM_NODE_MAX + EXAM_UPLOAD_MAX + 20 + 64   \
+                             + 8 + EXAM_REASON_MAX)
+#define EXAM_RESEND_MAX     20      /* numbers a heartbeat asks for again */
 
 
 typedef enum {
@@ -69,6 +72,7 @@ typedef struct {
     int64_t     bytes;              /* -1 unknown */
     bool        has_sha256;
     uint8_t     sha256[EXAM_HASH_LEN];
+    exam_str_t  reason;             /* of lost and refused; empty */
 } exam_ledger_t;
 
 
@@ -83,7 +87,7 @@ void exam_ledger_field(exam_buf_t *b, const uint8_t sid[EXAM_SID_LEN],
 bool exam_ledger_field_parse(exam_str_t field, uint8_t sid[EXAM_SID_LEN],
     exam_str_t *kind, uint32_t *n);
 
-/* value `state node upload bytes sha256`, `-` for what is not known */
+/* value `state node upload bytes sha256 [reason]`, `-` for what is not known */
 
 void exam_ledger_format(exam_buf_t *b, const exam_ledger_t *e);
 
@@ -123,6 +127,14 @@ typedef struct {
 } exam_flush_exam_t;
 
 
+/* a segment that is wanted again; kind = index in exam_kinds */
+
+typedef struct {
+    uint8_t       kind;
+    uint32_t      n;
+} exam_resend_t;
+
+
 /* a line of the answer a row, in the order of the rows */
 
 typedef struct {
@@ -131,6 +143,8 @@ typedef struct {
     unsigned      flags;            /* EXAM_FLAG_* */
     int64_t       extra_s;
     int32_t       stored[EXAM_KINDS_MAX];   /* -2 = null */
+    uint32_t      nresend;
+    exam_resend_t resend[EXAM_RESEND_MAX];
 } exam_flush_answer_t;
 
 
@@ -141,10 +155,18 @@ void exam_flush_row_format(exam_buf_t *b, const exam_flush_row_t *row,
 
 bool exam_flush_exam_parse(exam_str_t line, exam_flush_exam_t *e);
 
-/* gen \t ended \t flags \t extra_s \t stored,stored,... */
+/* gen \t ended \t flags \t extra_s \t stored,stored,... \t resend */
 
-bool exam_flush_answer_parse(exam_str_t line, size_t kinds,
+bool exam_flush_answer_parse(exam_str_t line, const exam_kinds_t *kinds,
     exam_flush_answer_t *a);
+
+/*
+ * `kind:n,kind:n`: the number of entries.  A kind that is not in the list, what
+ * is malformed and what is beyond EXAM_RESEND_MAX is left out.
+ */
+
+uint32_t exam_resend_parse(exam_str_t csv, const exam_kinds_t *kinds,
+    exam_resend_t out[EXAM_RESEND_MAX]);
 
 /* `n,n,...`, one a kind: -1 none yet, "-" is null (-2) */
 

@@ -14,6 +14,7 @@
 
 
 #include "exam_err.h"
+#include "exam_redis_row.h"
 #include "exam_script.h"
 #include "exam_state.h"
 
@@ -262,6 +263,7 @@ static const char  exam_script_flush[] =
     "for kind in string.gmatch(ARGV[2], '[^,]+') do\n"
     "  kinds[#kinds + 1] = ':' .. kind\n"
     "end\n"
+    "kinds[#kinds + 1] = ':resend'\n"
 
     "local students, sids, gens, logins, lasts = {}, {}, {}, {}, {}\n"
     "local ends, says, fields, per = {}, {}, {}, #kinds\n"
@@ -328,10 +330,10 @@ static const char  exam_script_flush[] =
     "  out[o + 1], out[o + 2], out[o + 3], out[o + 4] = '\\n', gen, '\\t',\n"
     "                                                   ended\n"
     "  out[o + 5], o = t, o + 5\n"
-    "  for k = (i - 1) * per + 1, i * per do\n"
+    "  for k = (i - 1) * per + 1, i * per - 1 do\n"
     "    out[o + 1], out[o + 2], o = stored[k] or '-', ',', o + 2\n"
     "  end\n"
-    "  o = o - 1\n"
+    "  out[o], out[o + 1], o = '\\t', stored[i * per] or '', o + 1\n"
     "end\n"
     "out[o + 1] = '\\n'\n"
 
@@ -398,6 +400,47 @@ static const char  exam_script_settle[] =
     "  return n\n"
     "end\n"
 
+    /*
+     * `resend` of a session: the lowest refused numbers, found anew when one
+     * came or went.  Attachments have no number that a client could repeat.
+     */
+
+    "local function again(sid)\n"
+    "  local list, all = {}, redis.call('HGETALL', SEG)\n"
+    "  for i = 1, #all, 2 do\n"
+    "    if string.find(all[i + 1], '^refused ') then\n"
+    "      local kind, n = string.match(all[i], '^' .. sid .. ':(.+):(%d+)$')\n"
+    "      if kind and kind ~= 'file' then\n"
+    "        list[#list + 1] = { kind, tonumber(n) }\n"
+    "      end\n"
+    "    end\n"
+    "  end\n"
+    "  table.sort(list, function (a, b)\n"
+    "    return a[2] < b[2] or a[2] == b[2] and a[1] < b[1]\n"
+    "  end)\n"
+    "  for i = 1, #list do\n"
+    "    list[i] = i <= " LUA_VALUE(EXAM_RESEND_MAX) "\n"
+    "              and table.concat(list[i], ':') or nil\n"
+    "  end\n"
+    "  local field = student .. ':' .. sid .. ':resend'\n"
+    "  if #list == 0 then\n"
+    "    redis.call('HDEL', STORED, field)\n"
+    "  else\n"
+    "    redis.call('HSET', STORED, field, table.concat(list, ','))\n"
+    "  end\n"
+    "end\n"
+
+    /*
+     * A number that `stored` covers may be gone at the client: it was given up
+     * for lost before, and damaged it is lost again.
+     */
+
+    "local function covered(sid, kind, n)\n"
+    "  local field = student .. ':' .. sid .. ':' .. kind\n"
+    "  return tonumber(n) <= tonumber(redis.call('HGET', STORED, field)\n"
+    "                                 or -1)\n"
+    "end\n"
+
     "if #ARGV % 8 ~= 1 then\n"
     "  return redis.error_reply('ERR wrong number of arguments')\n"
     "end\n"
@@ -407,7 +450,7 @@ static const char  exam_script_settle[] =
     "  end\n"
     "end\n"
 
-    "local out, numbers = {}, { file = '-' }\n"
+    "local out, numbers, wanted = {}, { file = '-' }, {}\n"
     "for i = 2, #ARGV, 8 do\n"
     "  local sid, kind, n, state, _, upload = unpack(ARGV, i, i + 5)\n"
     "  local field = sid .. ':' .. kind .. ':' .. n\n"
@@ -415,10 +458,17 @@ static const char  exam_script_settle[] =
     "  if value then was, by = string.match(value, '^(%l+) %S+ (%S+)') end\n"
     "  if rises(was, by, state, upload) then\n"
     "    value = table.concat(ARGV, ' ', i + 3, i + 7)\n"
+    "    if state == 'refused' and covered(sid, kind, n) then\n"
+    "      value = 'lost' .. string.sub(value, 8)\n"
+    "    end\n"
     "    redis.call('HSET', SEG, field, value)\n"
+    "    if was == 'refused' or state == 'refused' then\n"
+    "      wanted[sid] = true\n"
+    "    end\n"
     "  end\n"
-    "  out[#out + 1] = value\n"
+    "  out[#out + 1] = string.match(value, '^%S+ %S+ %S+ %S+ %S+')\n"
     "end\n"
+    "for sid in pairs(wanted) do again(sid) end\n"
 
     "for i = 2, #ARGV, 8 do\n"
     "  local sid, kind = ARGV[i], ARGV[i + 1]\n"

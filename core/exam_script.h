@@ -50,9 +50,13 @@ typedef enum {
      * Raises states (receiving < lost < received < stored), never lowers them;
      * refused holds for one upload: it replaces that upload's own state below
      * stored, and any other upload replaces it.  Then advances `stored` of each
-     * (sid, kind) over stored and lost numbers.
-     * -> array, one string a row: the value that stands now, a space, and the
-     *    new `stored` number of its (sid, kind); "-" for null and kind "file"
+     * (sid, kind) over stored and lost numbers.  Of lost and refused the member
+     * sha256 may go on with a space and the reason.
+     * Keeps the field `student:sid:resend` of stored: the lowest refused
+     * numbers as `kind:n,kind:n`, EXAM_RESEND_MAX at most, absent without any.
+     * -> array, one string a row: the value that stands now without a reason,
+     *    a space, and the new `stored` number of its (sid, kind); "-" for null
+     *    and kind "file"
      */
     EXAM_SCRIPT_SETTLE,
 

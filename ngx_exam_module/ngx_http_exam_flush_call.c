@@ -392,7 +392,7 @@ ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
         row = &call->rows[i];
 
         if (!exam_line_next(&rest, &line)
-            || !exam_flush_answer_parse(line, mcf->kinds.n, &answer))
+            || !exam_flush_answer_parse(line, &mcf->kinds, &answer))
         {
             rc = NGX_ERROR;
             break;

@@ -327,6 +327,7 @@ ngx_http_exam_login_learn(redisReply *reply, exam_flush_exam_t *exam,
     answer->ended = EXAM_ENDED_NO;
     answer->extra_s = ngx_http_exam_reply_number(reply, 11);
     answer->flags = (unsigned) ngx_http_exam_reply_number(reply, 12);
+    answer->nresend = 0;
 
     for (i = 0; i < EXAM_KINDS_MAX; i++) {
         answer->stored[i] = -1;

@@ -164,6 +164,7 @@ test_node_and_kind(void)
     bad(exam_id_kind, "Screen");
     bad(exam_id_kind, "screen ");
     bad(exam_id_kind, "file");
+    bad(exam_id_kind, "resend");
     bad(exam_id_kind, "scr-een");
 }
 

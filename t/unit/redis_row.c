@@ -21,7 +21,7 @@ static exam_str_t str(const char *s);
 static bool ledger(const char *value, exam_ledger_t *e);
 static bool field(const char *text, uint32_t *n);
 static bool exam_line(const char *line, exam_flush_exam_t *e);
-static bool answer_line(const char *line, size_t kinds,
+static bool answer_line(const char *line, size_t n,
     exam_flush_answer_t *a);
 static void test_keys(void);
 static void test_states(void);
@@ -32,6 +32,7 @@ static void test_row(void);
 static void test_row_longest(void);
 static void test_exam_line(void);
 static void test_answer_line(void);
+static void test_resend(void);
 static void test_lines(void);
 
 
@@ -47,6 +48,7 @@ main(void)
     test_row_longest();
     test_exam_line();
     test_answer_line();
+    test_resend();
     test_lines();
 
     return tap_done();
@@ -108,13 +110,20 @@ exam_line(const char *line, exam_flush_exam_t *e)
 
 
 static bool
-answer_line(const char *line, size_t kinds, exam_flush_answer_t *a)
+answer_line(const char *line, size_t n, exam_flush_answer_t *a)
 {
-    bool   ok;
-    void  *copy;
+    bool          ok;
+    void         *copy;
+    exam_kinds_t  kinds;
+
+    kinds.n = n;
+    kinds.name[0] = exam_str("screen");
+    kinds.name[1] = exam_str("camera");
+    kinds.name[2] = exam_str("audio");
+    kinds.name[3] = exam_str("other");
 
     copy = tap_exact(line, strlen(line));
-    ok = exam_flush_answer_parse(exam_str_make(copy, strlen(line)), kinds, a);
+    ok = exam_flush_answer_parse(exam_str_make(copy, strlen(line)), &kinds, a);
     free(copy);
 
     return ok;
@@ -228,6 +237,7 @@ test_field(void)
 static void
 test_ledger(void)
 {
+    char           reason[EXAM_REASON_MAX];
     uint8_t        out[EXAM_LEDGER_MAX];
     exam_buf_t     b;
     exam_ledger_t  e, f;
@@ -267,8 +277,20 @@ test_ledger(void)
            && f.upload.len == 0 && f.bytes == -1 && !f.has_sha256,
            "and back");
 
+    e.reason = exam_str("the disk  died");
+
+    exam_buf_init(&b, out, sizeof(out));
+    exam_ledger_format(&b, &e);
+    tap_text(out, exam_buf_len(&b), "lost - - - - the disk  died",
+             "with a reason");
+
+    tap_ok(exam_ledger_parse(exam_str_make(out, exam_buf_len(&b)), &f)
+           && exam_str_eq(f.reason, e.reason), "and back");
+
     memset(&e, 0, sizeof(e));
-    e.state = EXAM_SEG_RECEIVING;
+    memset(reason, 'x', sizeof(reason));
+    e.state = EXAM_SEG_REFUSED;
+    e.reason = exam_str_make(reason, sizeof(reason));
     e.node = exam_str("abcdefghijklmno");
     e.upload = exam_str("abcdefghijklmno-00112233445566778899aabbccddeeff");
     e.bytes = INT64_MAX;
@@ -294,7 +316,7 @@ test_ledger_bad(void)
         "stored n1 " UP " 9223372036854775808 -", "stored n1 " UP "  -",
         "stored N1 - 5 -", "stored  - 5 -", "stored n1 n1-00 5 -",
         "stored n1  5 -", "Stored n1 - 5 -", " n1 - 5 -", "none n1 - 5 -",
-        " stored n1 - 5 -"
+        " stored n1 - 5 -", "lost - - - - ", "received - - - - x"
     };
 
     for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -433,14 +455,15 @@ test_answer_line(void)
     exam_flush_answer_t  a;
 
     static const char *const  bad[] = {
-        "", "5", "5\t\t0\t0", "5\t\t0\t0\t", "5\t\t0\t0\t1", "5\t\t0\t0\t1,",
-        "5\t\t0\t0\t1,2,3", "5\t\t0\t0\t1,-2", "5\t\t0\t0\t1,x",
-        "5\t\t0\t0\t1,1000000", "-5\t\t0\t0\t1,2", "\t\t0\t0\t1,2",
-        "5\t\t256\t0\t1,2", "5\t\t\t0\t1,2",
-        "5\t\t0\tx\t1,2", "9007199254740992\t\t0\t0\t1,2"
+        "", "5", "5\t\t0\t0", "5\t\t0\t0\t1,2", "5\t\t0\t0\t\t",
+        "5\t\t0\t0\t1\t", "5\t\t0\t0\t1,\t", "5\t\t0\t0\t1,2,3\t",
+        "5\t\t0\t0\t1,-2\t", "5\t\t0\t0\t1,x\t",
+        "5\t\t0\t0\t1,1000000\t", "-5\t\t0\t0\t1,2\t",
+        "\t\t0\t0\t1,2\t", "5\t\t256\t0\t1,2\t", "5\t\t\t0\t1,2\t",
+        "5\t\t0\tx\t1,2\t", "9007199254740992\t\t0\t0\t1,2\t"
     };
 
-    tap_ok(answer_line("1700000000001\treplaced\t5\t-60\t12,-1", 2, &a),
+    tap_ok(answer_line("1700000000001\treplaced\t5\t-60\t12,-1\t", 2, &a),
            "an answer");
     tap_is((int64_t) a.gen, 1700000000001, "gen");
     tap_is(a.ended, EXAM_ENDED_REPLACED, "ended");
@@ -448,22 +471,53 @@ test_answer_line(void)
     tap_is(a.extra_s, -60, "extra_s");
     tap_is(a.stored[0], 12, "stored");
     tap_is(a.stored[1], -1, "none stored");
+    tap_is(a.nresend, 0, "nothing is wanted again");
 
-    tap_ok(answer_line("5\t\t0\t0\t-", 1, &a), "one kind");
+    tap_ok(answer_line("5\t\t0\t0\t-\t", 1, &a), "one kind");
     tap_is(a.ended, EXAM_ENDED_NO, "not ended");
     tap_is(a.stored[0], -2, "not known");
 
-    tap_ok(answer_line("5\tlater\t0\t0\t-", 1, &a), "an unknown reason");
+    tap_ok(answer_line("5\tlater\t0\t0\t-\t", 1, &a), "an unknown reason");
     tap_is(a.ended, EXAM_ENDED_FORCED, "has ended it all the same");
 
-    tap_ok(answer_line("5\t\t0\t0\t-,0,1,2", 4, &a) && a.stored[3] == 2,
+    tap_ok(answer_line("5\t\t0\t0\t-,0,1,2\t", 4, &a) && a.stored[3] == 2,
            "four kinds");
-    tap_ok(answer_line("5\t\t0\t0\t", 0, &a), "no kind");
-    tap_ok(!answer_line("5\t\t0\t0\t1", 0, &a), "a number of no kind");
+    tap_ok(answer_line("5\t\t0\t0\t\t", 0, &a), "no kind");
+    tap_ok(!answer_line("5\t\t0\t0\t1\t", 0, &a), "a number of no kind");
 
     for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         tap_ok(!answer_line(bad[i], 2, &a), "refused: answer %d", (int) i);
     }
+}
+
+
+static void
+test_resend(void)
+{
+    char                 line[512];
+    int                  i, len;
+    exam_flush_answer_t  a;
+
+    tap_ok(answer_line("5\t\t0\t0\t1,2\tcamera:0,screen:999999", 2, &a)
+           && a.nresend == 2, "two are wanted again");
+    tap_ok(a.resend[0].kind == 1 && a.resend[0].n == 0, "the first one");
+    tap_ok(a.resend[1].kind == 0 && a.resend[1].n == 999999, "the second");
+
+    tap_ok(answer_line("5\t\t0\t0\t1,2\tother:1,screen:7,screen,"
+                       "screen:x,screen:1000000,:3,", 2, &a)
+           && a.nresend == 1 && a.resend[0].n == 7,
+           "unknown kinds and what is malformed are left out");
+
+    len = snprintf(line, sizeof(line), "5\t\t0\t0\t1,2\t");
+
+    for (i = 0; i < EXAM_RESEND_MAX + 1; i++) {
+        len += snprintf(line + len, sizeof(line) - (size_t) len,
+                        "%sscreen:%d", i ? "," : "", i);
+    }
+
+    tap_ok(answer_line(line, 2, &a) && a.nresend == EXAM_RESEND_MAX
+           && a.resend[EXAM_RESEND_MAX - 1].n == EXAM_RESEND_MAX - 1,
+           "more than the most are cut");
 }
 
 

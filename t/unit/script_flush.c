@@ -40,6 +40,8 @@ static void test_form(void);
 static void test_full(void);
 static void test_settle_states(void);
 static void test_settle_refused(void);
+static void test_settle_resend(void);
+static void test_settle_reason(void);
 static void test_settle_stored(void);
 static void test_settle_rows(void);
 
@@ -70,6 +72,8 @@ main(void)
     test_full();
     test_settle_states();
     test_settle_refused();
+    test_settle_resend();
+    test_settle_reason();
     test_settle_stored();
     test_settle_rows();
 
@@ -157,7 +161,7 @@ answer(int i, exam_flush_answer_t *a)
         }
     }
 
-    return exam_flush_answer_parse(line, kinds.n, a);
+    return exam_flush_answer_parse(line, &kinds, a);
 }
 
 
@@ -419,7 +423,8 @@ test_answer(void)
              " S2 {\"finish\":true,\"suspended\":null,\"extra_s\":null}"
              " S3 [");
     redis_do("HSET exam:{30}:stored S1:" SID1 ":screen 12"
-             " S1:" SID1 ":camera -1 S2:" SID2 ":camera 999999");
+             " S1:" SID1 ":camera -1 S2:" SID2 ":camera 999999"
+             " S2:" SID2 ":resend camera:4,screen:0");
 
     row("S1", SID1, 7, 1000, EXAM_ENDED_NO, NULL);
     row("S2", SID2, 7, 1000, EXAM_ENDED_NO, NULL);
@@ -432,12 +437,16 @@ test_answer(void)
     tap_is(a.extra_s, 600, "extra_s");
     tap_is(a.stored[0], 12, "stored");
     tap_is(a.stored[1], -1, "nothing stored");
+    tap_is(a.nresend, 0, "nothing wanted again");
 
     tap_ok(answer(1, &a), "the second row's answer");
     tap_is(a.flags, EXAM_FLAG_FINISH, "flags");
     tap_is(a.extra_s, 0, "extra_s of null");
     tap_is(a.stored[0], -2, "stored is not known");
     tap_is(a.stored[1], 999999, "the highest number");
+    tap_ok(a.nresend == 2 && a.resend[0].kind == 1 && a.resend[0].n == 4
+           && a.resend[1].kind == 0 && a.resend[1].n == 0,
+           "two wanted again");
 
     tap_ok(answer(2, &a) && a.flags == 0 && a.extra_s == 0,
            "malformed flags are none");
@@ -569,6 +578,92 @@ test_settle_refused(void)
     settle("1", "lost", "-");
     tap_ok(strncmp(redis_do("HGET exam:{30}:seg:S1 " SID1 ":screen:1"),
                    "lost ", 5) == 0, "and then the client gives it up");
+}
+
+
+static void
+test_settle_resend(void)
+{
+    int   i;
+    char  n[16], want[512], upload[64];
+
+    fresh();
+
+    settle("3", "received", UP1);
+    is(redis_do("HGET exam:{30}:stored S1:" SID1 ":resend"), "~",
+       "nothing is wanted again");
+    settle("3", "refused", UP1);
+    is(redis_do("HGET exam:{30}:stored S1:" SID1 ":resend"), "screen:3",
+       "a refused number is wanted again");
+    settle("3", "refused", UP1);
+    settle("3", "received", UP1);
+    is(redis_do("HGET exam:{30}:stored S1:" SID1 ":resend"), "screen:3",
+       "once, whatever is told of that upload");
+    settle("3", "received", UP2);
+    is(redis_do("HGET exam:{30}:stored S1:" SID1 ":resend"), "~",
+       "until another upload brings it");
+    settle("3", "refused", UP1);
+    is(redis_do("HGET exam:{30}:stored S1:" SID1 ":resend"), "~",
+       "which the first one's refusal does not touch");
+
+    settle("0", "refused", UP1);
+    settle("0", "lost", "-");
+    is(redis_do("HGET exam:{30}:stored S1:" SID1 ":resend"), "~",
+       "or the client gives it up");
+
+    redis_script(EXAM_SCRIPT_SETTLE, "exam:{30}:seg:S1", "exam:{30}:stored",
+                 "S1", SID1, "file", "0", "refused", "n1", UP1, "-", "-",
+                 SID2, "camera", "9", "refused", "n1", UP1, "-", "-", NULL);
+    is(redis_do("HGET exam:{30}:stored S1:" SID2 ":resend"), "camera:9",
+       "each session has its own");
+    is(redis_do("HGET exam:{30}:stored S1:" SID1 ":resend"), "~",
+       "an attachment has no number to repeat");
+
+    /* 21 of them: the last one waits for its turn */
+
+    want[0] = '\0';
+
+    for (i = 30; i >= 10; i--) {
+        snprintf(n, sizeof(n), "%d", i);
+        snprintf(upload, sizeof(upload), "n1-%032d", i);
+        settle(n, "refused", upload);
+    }
+
+    for (i = 10; i < 30; i++) {
+        snprintf(want + strlen(want), sizeof(want) - strlen(want),
+                 "%sscreen:%d", i > 10 ? "," : "", i);
+    }
+
+    is(redis_do("HGET exam:{30}:stored S1:" SID1 ":resend"), want,
+       "the twenty lowest of more");
+    settle("10", "stored", UP2);
+    is(redis_do("HGET exam:{30}:stored S1:" SID1 ":resend") + strlen(want)
+       - sizeof("screen:10"), ",screen:30", "then the next one");
+}
+
+
+/* a reason stands behind the hash, and goes with its state */
+
+static void
+test_settle_reason(void)
+{
+    fresh();
+
+    is(redis_script(EXAM_SCRIPT_SETTLE, "exam:{30}:seg:S1",
+                    "exam:{30}:stored", "S1", SID1, "screen", "0", "lost",
+                    "-", "-", "-", "- the disk  died, 7 days ago", NULL),
+       "lost - - - - 0", "a reason is not in the answer");
+    is(redis_do("HGET exam:{30}:seg:S1 " SID1 ":screen:0"),
+       "lost - - - - the disk  died, 7 days ago", "it is in the ledger");
+    is(settle("0", "lost", "-"), "lost - - - - 0", "told again without");
+
+    settle("0", "received", UP1);
+    is(settle("0", "refused", UP1), "lost n1 " UP1 " - - 0",
+       "what stored covers is not wanted again: it is lost again");
+    is(redis_do("HGET exam:{30}:stored S1:" SID1 ":resend"), "~",
+       "nobody is asked for it");
+    is(settle("0", "stored", UP2), "stored n1 " UP2 " - - 0",
+       "when it comes, it is stored");
 }
 
 
