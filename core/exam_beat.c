@@ -6,7 +6,7 @@
  * Invariant: what is accepted here, exam_beat_parse() accepts with a result
  * equal in all bytes.  So everything out of the ordinary is declined: escapes,
  * white space but one blank behind `:` and `,`, members that are not known or
- * stand twice, fractions, exponents, null, entries in `missed` and `ack`.
+ * stand twice, fractions, exponents, null, entries in `missed`, texts in `ack`.
  *
  * The last byte is known to be "}" before the pass begins.  It is no digit, no
  * letter and no blank, so loops over those need no test for the end; and as
@@ -43,6 +43,7 @@ typedef struct {
 
 
 static bool exam_fast_member(exam_fast_t *f);
+static bool exam_fast_ack(exam_fast_t *f);
 static bool exam_fast_state(exam_fast_t *f);
 static bool exam_fast_state_member(exam_fast_t *f);
 static bool exam_fast_recorder(exam_fast_t *f);
@@ -144,7 +145,7 @@ exam_beat_parse_fast(exam_str_t body, const exam_kinds_t *kinds,
         return false;
     }
 
-    memset(out, 0, sizeof(exam_beat_t));
+    memset(out, 0, offsetof(exam_beat_t, ack));
 
     out->client_time = -1;
     out->state.focus = -1;
@@ -200,10 +201,38 @@ exam_fast_member(exam_fast_t *f)
     }
 
     if (exam_fast_key(f, EXAM_BEAT_HAS_ACK, "ack")) {
-        return exam_fast_lit(f, "[]");
+        return exam_fast_lit(f, "[]") || exam_fast_ack(f);
     }
 
     return false;
+}
+
+
+/* ids as numbers, at least one */
+
+static bool
+exam_fast_ack(exam_fast_t *f)
+{
+    exam_beat_t  *out;
+
+    if (!exam_fast_lit(f, "[")) {
+        return false;
+    }
+
+    out = f->out;
+
+    do {
+        if (out->acks == EXAM_BEAT_ACK_MAX
+            || !exam_fast_uint(f, EXAM_SEQ_MAX, &out->ack[out->acks]))
+        {
+            return false;
+        }
+
+        out->acks++;
+
+    } while (exam_fast_comma(f));
+
+    return exam_fast_lit(f, "]");
 }
 
 

@@ -200,7 +200,7 @@ exam_beat_parse(exam_str_t body, const exam_kinds_t *kinds,
 
     /* padding too: the fast path's result has to be equal in all bytes */
 
-    memset(out, 0, sizeof(exam_beat_t));
+    memset(out, 0, offsetof(exam_beat_t, ack));
     memset(&p, 0, sizeof(exam_beat_parse_t));
 
     exam_recorded_init(out->state.recorded);
@@ -361,6 +361,8 @@ exam_beat_missed(exam_beat_parse_t *p, const exam_json_value_t *v)
 static exam_err_e
 exam_beat_ack(exam_beat_parse_t *p, const exam_json_value_t *v)
 {
+    uint64_t  id;
+
     if (v->type != EXAM_JSON_STRING && v->type != EXAM_JSON_INT) {
         return EXAM_ERR_BAD_TYPE;
     }
@@ -369,7 +371,21 @@ exam_beat_ack(exam_beat_parse_t *p, const exam_json_value_t *v)
         return EXAM_ERR_BAD_VALUE;
     }
 
-    p->out->acks++;
+    /* ids are numbers; as text they are known, too */
+
+    id = 0;
+
+    if (v->type == EXAM_JSON_STRING) {
+        if (!exam_uint_parse(v->string.data, v->string.len, EXAM_SEQ_MAX, &id))
+        {
+            id = 0;
+        }
+
+    } else if (v->integer > 0 && v->integer <= EXAM_INT_MAX) {
+        id = (uint64_t) v->integer;
+    }
+
+    p->out->ack[p->out->acks++] = id;
 
     return EXAM_OK;
 }

@@ -56,6 +56,8 @@ typedef struct {
     uint16_t           missed;      /* how many were listed */
     uint16_t           acks;
     exam_beat_state_t  state;
+    uint64_t           ack[EXAM_BEAT_ACK_MAX];  /* the first `acks` of them */
+                                    /* are set; 0 = no id of ours */
 } exam_beat_t;
 
 

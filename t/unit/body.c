@@ -260,7 +260,8 @@ test_beat(void)
     tap_is(out.state.focus, 1, "focus");
     tap_is(out.state.battery, 87, "battery");
     tap_is(out.missed, 2, "missed");
-    tap_is(out.acks, 2, "ack");
+    tap_ok(out.acks == 2 && out.ack[0] == 0 && out.ack[1] == 7,
+           "ack: ids, and what is none");
 
     all = true;
 
@@ -608,7 +609,8 @@ test_state_json(void)
         snprintf(body, sizeof(body), "{\"seq\":1,\"state\":%.*s}",
                  (int) exam_buf_len(&b), m);
         tap_ok(beat(body, strlen(body), &again) == EXAM_OK
-               && memcmp(&again, &out, sizeof(out)) == 0, "and there again");
+               && memcmp(&again, &out, offsetof(exam_beat_t, ack)) == 0,
+               "and there again");
     }
 
     four.n = EXAM_KINDS_MAX;
