@@ -35,6 +35,7 @@
 #include "exam_redis.h"
 #include "exam_redis_row.h"
 #include "exam_sha256.h"
+#include "exam_sidecar.h"
 #include "exam_time.h"
 #include "worker_probe.h"
 
@@ -51,9 +52,8 @@
 #define WORKER_THREADS       8      /* see worker_pool.c */
 #define WORKER_BUFFER        (256 * 1024)       /* bytes a thread */
 #define WORKER_SAMPLE        16     /* one of so many is hashed */
-#define WORKER_PATH_MAX      256    /* a path below the store + NUL */
+#define WORKER_PATH_MAX      EXAM_STORE_PATH_MAX
 #define WORKER_ARENA         12288  /* yajl's memory and the strings */
-#define WORKER_SIDECAR_MAX   4096   /* bytes of a side-car */
 #define WORKER_ENTRY_MAX     44     /* a stream id: two 64-bit numbers */
 
 #define WORKER_SCAN_IDLE     30000  /* ms between scans while the doorbell */
@@ -103,6 +103,7 @@ typedef struct {
     bool             parsed;        /* m is set */
     int              fd;            /* open file for the probe, -1 */
     uint32_t         variant;
+    uint32_t         noted;         /* the variant that its side-car tells */
     int64_t          stored_at;     /* ms */
     int64_t          found_bytes;   /* of the file, -1 unknown */
     bool             found_hash;
@@ -115,7 +116,7 @@ typedef struct {
     char             sidecar[WORKER_PATH_MAX];
     char             kept_id[EXAM_UPLOAD_MAX + 1];  /* whose row it is */
     char             kept_node[EXAM_NODE_MAX + 1];
-    worker_media_t   media;
+    exam_media_t   media;
     size_t           raw_len;
 
     /* from here on not cleared for a new upload */
@@ -336,11 +337,22 @@ void worker_store_sync(worker_t *w);
 void worker_store_remove(worker_t *w, const worker_item_t *item);
 
 
-/* worker_sidecar.c */
+/* writes the side-car anew with the variant the row was given; 0 or -1 */
 
-void worker_sidecar_format(exam_buf_t *b, const worker_item_t *item);
-EXAM_MUST_CHECK exam_err_e worker_sidecar_parse(worker_item_t *item,
-    exam_str_t file);
+EXAM_MUST_CHECK int worker_store_note(worker_t *w, worker_item_t *item);
+
+
+/* worker_sidecar.c: the row of an item, which must outlive *r */
+
+void worker_sidecar_row(const worker_item_t *item, exam_recording_t *r);
+
+/* fills an item that has only an id; false: unusable, or of another upload */
+
+bool worker_sidecar_load(worker_item_t *item, int fd, const char *name);
+
+/* the side-car that an earlier run left below `fd`; false: to be written */
+
+bool worker_sidecar_kept(worker_item_t *item, int fd);
 
 
 /*

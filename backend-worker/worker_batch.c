@@ -53,7 +53,7 @@ worker_batch_add(worker_batch_t *b, exam_str_t id)
     memcpy(item->id, id.data, id.len);
     item->fd = -1;
     item->found_bytes = -1;
-    worker_media_none(&item->media);
+    exam_media_none(&item->media);
 
     return item;
 }

@@ -9,7 +9,7 @@
  * nothing leaves fewer affected rows than there are items.  Only then each
  * missing item is looked at: same segment and same hash = a double, one row and
  * one file are enough; another hash = both are kept, the later one as a further
- * variant.
+ * variant, whose number goes to its side-car before the commit.
  */
 
 
@@ -20,20 +20,7 @@
 #include <sys/stat.h>
 
 
-#define WORKER_COLUMNS      26
 #define WORKER_VARIANTS     8       /* tries to get a number of one's own */
-
-#define WORKER_INSERT_HEAD                                                    \
-    "INSERT INTO recordings (upload_id, exam, student, session, kind, n, "    \
-    "variant, bytes, sha256, content_type, started_at, duration_ms, "         \
-    "offset_ms, received_at, stored_at, node, store, path, container, "       \
-    "video_codec, audio_codec, width, height, media_ms, playable, reason) "   \
-    "VALUES "
-
-#define WORKER_INSERT_ROW                                                     \
-    "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-
-#define WORKER_INSERT_TAIL  " ON DUPLICATE KEY UPDATE upload_id = upload_id"
 
 #define WORKER_SAME_SQL                                                       \
     "SELECT upload_id, node, sha256, bytes, variant, path FROM recordings "   \
@@ -48,11 +35,6 @@ static exam_db_e worker_insert_some(worker_t *w, worker_item_t **items,
     size_t n, uint64_t *inserted);
 static exam_db_e worker_insert_rows(worker_t *w, worker_item_t **items,
     size_t which, uint64_t *inserted);
-static void worker_insert_bind(exam_stmt_t *s, unsigned first,
-    worker_item_t *item);
-static void worker_insert_number(exam_stmt_t *s, unsigned i, int64_t value,
-    bool known);
-static void worker_insert_name(exam_stmt_t *s, unsigned i, const char *value);
 static exam_db_e worker_insert_missing(worker_t *w, worker_batch_t *b);
 static exam_db_e worker_insert_variant(worker_t *w, worker_item_t *item);
 static bool worker_insert_kept(worker_t *w, const exam_stmt_t *s);
@@ -76,7 +58,7 @@ worker_insert_batch(worker_t *w, worker_batch_t *b)
         }
 
         item->outcome = WORKER_STORED;
-        item->variant = 0;
+        item->variant = item->noted;
 
         memcpy(item->kept_id, item->id, sizeof(item->id));
         memcpy(item->kept_node, w->conf.node, sizeof(w->conf.node));
@@ -157,21 +139,23 @@ static exam_db_e
 worker_insert_rows(worker_t *w, worker_item_t **items, size_t which,
     uint64_t *inserted)
 {
-    unsigned      i;
-    exam_db_e     rc;
-    exam_stmt_t  *s;
+    unsigned          i;
+    exam_db_e         rc;
+    exam_stmt_t      *s;
+    exam_recording_t  r;
 
     s = &w->db.insert[which];
 
-    rc = exam_stmt_prepare_rows(s, &w->mysql, WORKER_INSERT_HEAD,
-                                WORKER_INSERT_ROW, worker_sizes[which],
-                                WORKER_INSERT_TAIL);
+    rc = exam_stmt_prepare_rows(s, &w->mysql, EXAM_RECORDING_INSERT,
+                                EXAM_RECORDING_ROW, worker_sizes[which],
+                                EXAM_RECORDING_KEEP);
     if (rc != EXAM_DB_OK) {
         return rc;
     }
 
     for (i = 0; i < worker_sizes[which]; i++) {
-        worker_insert_bind(s, i * WORKER_COLUMNS, items[i]);
+        worker_sidecar_row(items[i], &r);
+        exam_recording_bind(s, i * EXAM_RECORDING_NCOLUMNS, &r);
     }
 
     rc = exam_stmt_execute(s);
@@ -181,71 +165,6 @@ worker_insert_rows(worker_t *w, worker_item_t **items, size_t which,
     }
 
     return rc;
-}
-
-
-static void
-worker_insert_bind(exam_stmt_t *s, unsigned first, worker_item_t *item)
-{
-    unsigned                i;
-    const worker_media_t   *media;
-    const exam_manifest_t  *m;
-
-    i = first;
-    m = &item->m;
-    media = &item->media;
-
-    exam_stmt_cstr(s, i++, item->id);
-    exam_stmt_text(s, i++, m->exam);
-    exam_stmt_text(s, i++, m->student);
-    exam_stmt_cstr(s, i++, item->sid);
-    exam_stmt_text(s, i++, m->kind);
-    exam_stmt_int(s, i++, m->n);
-    exam_stmt_int(s, i++, item->variant);
-    exam_stmt_int(s, i++, m->length);
-    exam_stmt_blob(s, i++, m->sha256, EXAM_HASH_LEN);
-    exam_stmt_text(s, i++, m->content_type);
-    worker_insert_number(s, i++, m->started_at, m->started_at >= 0);
-    worker_insert_number(s, i++, m->duration_ms, m->duration_ms >= 0);
-    worker_insert_number(s, i++, m->offset_ms, m->has_offset);
-    exam_stmt_int(s, i++, m->received_at >= 0 ? m->received_at
-                                              : item->stored_at);
-    exam_stmt_int(s, i++, item->stored_at);
-    exam_stmt_text(s, i++, m->node);
-    exam_stmt_cstr(s, i++, "local");
-    exam_stmt_cstr(s, i++, item->path);
-    worker_insert_name(s, i++, media->container);
-    worker_insert_name(s, i++, media->video_codec);
-    worker_insert_name(s, i++, media->audio_codec);
-    worker_insert_number(s, i++, media->width, media->width > 0);
-    worker_insert_number(s, i++, media->height, media->height > 0);
-    worker_insert_number(s, i++, media->media_ms, media->media_ms >= 0);
-    worker_insert_number(s, i++, media->playable, media->playable >= 0);
-    worker_insert_name(s, i++, media->reason);
-}
-
-
-static void
-worker_insert_number(exam_stmt_t *s, unsigned i, int64_t value, bool known)
-{
-    if (known) {
-        exam_stmt_int(s, i, value);
-        return;
-    }
-
-    exam_stmt_null(s, i);
-}
-
-
-static void
-worker_insert_name(exam_stmt_t *s, unsigned i, const char *value)
-{
-    if (value[0] != '\0') {
-        exam_stmt_cstr(s, i, value);
-        return;
-    }
-
-    exam_stmt_null(s, i);
 }
 
 
@@ -293,10 +212,16 @@ worker_insert_variant(worker_t *w, worker_item_t *item)
 
         rc = worker_insert_some(w, &item, 1, &inserted);
 
-        if (rc != EXAM_DB_OK || inserted == 1
-            || item->outcome == WORKER_FAILED)
-        {
+        if (rc != EXAM_DB_OK || item->outcome == WORKER_FAILED) {
             return rc;
+        }
+
+        /* before the commit: nobody else would know the number */
+
+        if (inserted == 1) {
+            return item->variant == item->noted
+                   || worker_store_note(w, item) == 0
+                   ? EXAM_DB_OK : EXAM_DB_RETRY;
         }
 
         /* another node has taken that number in between */

@@ -33,21 +33,11 @@ extern char **environ;
 
 static int worker_probe_spawn(worker_probe_t *p, int child_end);
 static int worker_probe_send(worker_probe_t *p, int fd);
-static ssize_t worker_probe_wait(worker_probe_t *p, worker_media_t *media);
+static ssize_t worker_probe_wait(worker_probe_t *p, exam_media_t *media);
 static void worker_probe_kill(worker_probe_t *p);
-static void worker_probe_refuse(worker_media_t *media, const char *reason);
-static void worker_probe_clean(worker_media_t *media);
+static void worker_probe_refuse(exam_media_t *media, const char *reason);
+static void worker_probe_clean(exam_media_t *media);
 static void worker_probe_name(char *name, size_t size);
-
-
-void
-worker_media_none(worker_media_t *media)
-{
-    memset(media, 0, sizeof(worker_media_t));
-
-    media->media_ms = -1;
-    media->playable = -1;
-}
 
 
 int
@@ -134,11 +124,11 @@ worker_probe_stop(worker_probe_t *p)
 
 void
 worker_probe_file(worker_probe_t *p, const char *id, int fd,
-    worker_media_t *media)
+    exam_media_t *media)
 {
     ssize_t  n;
 
-    worker_media_none(media);
+    exam_media_none(media);
 
     if (p->jobs >= WORKER_PROBE_JOBS) {
         worker_probe_kill(p);
@@ -170,7 +160,7 @@ worker_probe_file(worker_probe_t *p, const char *id, int fd,
 
     n = worker_probe_wait(p, media);
 
-    if (n == (ssize_t) sizeof(worker_media_t)) {
+    if (n == (ssize_t) sizeof(exam_media_t)) {
         worker_probe_clean(media);
         return;
     }
@@ -231,7 +221,7 @@ worker_probe_send(worker_probe_t *p, int fd)
 /* the bytes of the answer; 0: the child has gone; -1: errno */
 
 static ssize_t
-worker_probe_wait(worker_probe_t *p, worker_media_t *media)
+worker_probe_wait(worker_probe_t *p, exam_media_t *media)
 {
     int            rc;
     int64_t        end, left;
@@ -263,7 +253,7 @@ worker_probe_wait(worker_probe_t *p, worker_media_t *media)
     }
 
     do {
-        n = recv(p->fd, media, sizeof(worker_media_t), 0);
+        n = recv(p->fd, media, sizeof(exam_media_t), 0);
     } while (n == -1 && errno == EINTR);
 
     return n;
@@ -290,9 +280,9 @@ worker_probe_kill(worker_probe_t *p)
 
 
 static void
-worker_probe_refuse(worker_media_t *media, const char *reason)
+worker_probe_refuse(exam_media_t *media, const char *reason)
 {
-    worker_media_none(media);
+    exam_media_none(media);
 
     media->playable = 0;
     snprintf(media->reason, sizeof(media->reason), "%s", reason);
@@ -302,7 +292,7 @@ worker_probe_refuse(worker_media_t *media, const char *reason)
 /* the child may be in the hands of a file: its answer is foreign input */
 
 static void
-worker_probe_clean(worker_media_t *media)
+worker_probe_clean(exam_media_t *media)
 {
     worker_probe_name(media->container, sizeof(media->container));
     worker_probe_name(media->video_codec, sizeof(media->video_codec));

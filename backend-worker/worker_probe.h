@@ -4,8 +4,8 @@
  * on what candidates upload.  worker_probe.c (the daemon's side) starts it,
  * hands it one open file at a time and never waits longer than
  * WORKER_PROBE_WAIT; worker_probe_child.c (the child's side) holds the FFmpeg
- * calls.  Both ends are the same executable, so the structures below may cross
- * the socket as they are; the daemon checks what comes back all the same.
+ * calls.  Both ends are the same executable, so exam_media_t may cross the
+ * socket as it is; the daemon checks what comes back all the same.
  *
  * A probe never fails: what cannot be probed is not playable, with a reason
  * (DESIGN 6: what has the right size and hash is stored, always).
@@ -15,6 +15,8 @@
 #ifndef WORKER_PROBE_H_INCLUDED
 #define WORKER_PROBE_H_INCLUDED
 
+
+#include "exam_sidecar.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,20 +30,6 @@
 #define WORKER_PROBE_WAIT     6000      /* ms until the daemon kills it */
 #define WORKER_PROBE_JOBS     5000      /* files until the child is renewed */
 #define WORKER_PROBE_MEMORY   (1024ul * 1024 * 1024)
-#define WORKER_NAME_MAX       32        /* a codec's or container's name */
-#define WORKER_REASON_MAX     64
-
-
-typedef struct {
-    char      container[WORKER_NAME_MAX];       /* "" = unknown */
-    char      video_codec[WORKER_NAME_MAX];
-    char      audio_codec[WORKER_NAME_MAX];
-    char      reason[WORKER_REASON_MAX];        /* "" when playable */
-    int64_t   media_ms;                         /* -1 unknown */
-    int32_t   width;                            /* 0 unknown */
-    int32_t   height;
-    int32_t   playable;                         /* 1, 0, -1 = not probed */
-} worker_media_t;
 
 
 typedef struct {
@@ -50,8 +38,6 @@ typedef struct {
     unsigned  jobs;
 } worker_probe_t;
 
-
-void worker_media_none(worker_media_t *media);
 
 /* starts the child; -1 is logged and tried again with the next file */
 
@@ -67,7 +53,7 @@ void worker_probe_stop(worker_probe_t *p);
  */
 
 void worker_probe_file(worker_probe_t *p, const char *id, int fd,
-    worker_media_t *media);
+    exam_media_t *media);
 
 /* main() of the child; `parent` is the pid it must die with */
 

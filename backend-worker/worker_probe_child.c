@@ -72,19 +72,19 @@ typedef struct {
 
 static int worker_probe_limits(pid_t parent);
 static int worker_probe_receive(int *fd);
-static void worker_probe_job(int fd, worker_media_t *media);
+static void worker_probe_job(int fd, exam_media_t *media);
 static const char *worker_probe_open(worker_file_t *file,
     AVFormatContext **ctx);
 static const char *worker_probe_look(worker_file_t *file, AVFormatContext *ctx,
-    worker_media_t *media);
+    exam_media_t *media);
 static bool worker_probe_packets(worker_file_t *file, AVFormatContext *ctx,
-    int video, worker_media_t *media);
+    int video, exam_media_t *media);
 static void worker_probe_step(worker_walk_t *walk, const AVFormatContext *ctx,
     const AVPacket *pkt);
 static int worker_probe_video(const AVFormatContext *ctx);
 static void worker_probe_container(worker_file_t *file,
-    const AVFormatContext *ctx, worker_media_t *media);
-static void worker_probe_set(char out[WORKER_NAME_MAX], const char *name);
+    const AVFormatContext *ctx, exam_media_t *media);
+static void worker_probe_set(char out[EXAM_MEDIA_NAME_MAX], const char *name);
 static int worker_probe_read(void *opaque, uint8_t *buf, int size);
 static int64_t worker_probe_seek(void *opaque, int64_t offset, int whence);
 static int worker_probe_stop_now(void *opaque);
@@ -100,7 +100,7 @@ worker_probe_child(pid_t parent)
     ssize_t         n;
     struct rlimit   cpu;
     struct rusage   ru;
-    worker_media_t  media;
+    exam_media_t  media;
 
     if (worker_probe_limits(parent) == -1) {
         return EXIT_FAILURE;
@@ -127,7 +127,7 @@ worker_probe_child(pid_t parent)
             return EXIT_FAILURE;
         }
 
-        worker_media_none(&media);
+        exam_media_none(&media);
         worker_probe_job(fd, &media);
         close(fd);
 
@@ -254,7 +254,7 @@ worker_probe_receive(int *fd)
 
 
 static void
-worker_probe_job(int fd, worker_media_t *media)
+worker_probe_job(int fd, exam_media_t *media)
 {
     const char       *reason;
     struct stat       st;
@@ -350,7 +350,7 @@ worker_probe_open(worker_file_t *file, AVFormatContext **ctx)
 
 static const char *
 worker_probe_look(worker_file_t *file, AVFormatContext *ctx,
-    worker_media_t *media)
+    exam_media_t *media)
 {
     int                       video;
     bool                      found;
@@ -408,7 +408,7 @@ worker_probe_look(worker_file_t *file, AVFormatContext *ctx,
 
 static bool
 worker_probe_packets(worker_file_t *file, AVFormatContext *ctx, int video,
-    worker_media_t *media)
+    exam_media_t *media)
 {
     bool           found;
     unsigned       n, i;
@@ -530,7 +530,7 @@ worker_probe_video(const AVFormatContext *ctx)
 
 static void
 worker_probe_container(worker_file_t *file, const AVFormatContext *ctx,
-    worker_media_t *media)
+    exam_media_t *media)
 {
     ssize_t                   n;
     uint8_t                   head[WORKER_DOCTYPE_WINDOW];
@@ -561,9 +561,9 @@ worker_probe_container(worker_file_t *file, const AVFormatContext *ctx,
 
 
 static void
-worker_probe_set(char out[WORKER_NAME_MAX], const char *name)
+worker_probe_set(char out[EXAM_MEDIA_NAME_MAX], const char *name)
 {
-    snprintf(out, WORKER_NAME_MAX, "%s", name);
+    snprintf(out, EXAM_MEDIA_NAME_MAX, "%s", name);
 }
 
 

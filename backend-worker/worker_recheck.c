@@ -19,9 +19,6 @@
 #include <unistd.h>
 
 
-#define WORKER_NAME_DASH   33           /* "-" and 32 hex digits */
-
-
 typedef struct {
     worker_t        *w;
     worker_batch_t  *batch;
@@ -42,10 +39,6 @@ static void worker_recheck_exam(worker_recheck_t *r, int fd,
 static void worker_recheck_student(worker_recheck_t *r, int fd,
     const char *name);
 static void worker_recheck_file(worker_recheck_t *r, int fd,
-    const char *name);
-static bool worker_recheck_id(const char *name,
-    char id[EXAM_UPLOAD_MAX + 1]);
-static bool worker_recheck_load(worker_item_t *item, int fd,
     const char *name);
 static void worker_recheck_flush(worker_recheck_t *r);
 
@@ -150,11 +143,12 @@ worker_recheck_student(worker_recheck_t *r, int fd, const char *name)
 static void
 worker_recheck_file(worker_recheck_t *r, int fd, const char *name)
 {
+    bool            sidecar;
     char            id[EXAM_UPLOAD_MAX + 1];
     struct stat     st;
     worker_item_t  *item;
 
-    if (!worker_recheck_id(name, id)
+    if (!exam_store_name_id(name, id, &sidecar) || !sidecar
         || fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1
         || st.st_mtime < r->since)
     {
@@ -177,7 +171,7 @@ worker_recheck_file(worker_recheck_t *r, int fd, const char *name)
 
     r->seen++;
 
-    if (!worker_recheck_load(item, fd, name)) {
+    if (!worker_sidecar_load(item, fd, name)) {
         exam_log(EXAM_LOG_ERROR, "recheck", 0, "side-car \"%s\" is unusable",
                  name);
         item->state = WORKER_DONE;
@@ -185,76 +179,6 @@ worker_recheck_file(worker_recheck_t *r, int fd, const char *name)
     }
 
     item->state = WORKER_FILED;
-}
-
-
-/* <sid>-<kind>-<n>-<node>-<32 hex>.<ext>.json: node and ext have no dash */
-
-static bool
-worker_recheck_id(const char *name, char id[EXAM_UPLOAD_MAX + 1])
-{
-    size_t       len;
-    const char  *end, *p;
-
-    len = strlen(name);
-
-    if (len < 5 || strcmp(name + len - 5, ".json") != 0) {
-        return false;
-    }
-
-    end = memrchr(name, '.', len - 5);
-
-    if (end == NULL || end - name < WORKER_NAME_DASH) {
-        return false;
-    }
-
-    p = end - WORKER_NAME_DASH;
-
-    while (p > name && p[-1] != '-') {
-        p--;
-    }
-
-    if (end - p > EXAM_UPLOAD_MAX
-        || !exam_id_upload(exam_str_make(p, (size_t) (end - p))))
-    {
-        return false;
-    }
-
-    memcpy(id, p, (size_t) (end - p));
-    id[end - p] = '\0';
-
-    return true;
-}
-
-
-static bool
-worker_recheck_load(worker_item_t *item, int fd, const char *name)
-{
-    int      file;
-    char     text[WORKER_SIDECAR_MAX];
-    ssize_t  n;
-
-    file = openat(fd, name, O_RDONLY|O_CLOEXEC|O_NOFOLLOW);
-
-    if (file == -1) {
-        return false;
-    }
-
-    n = read(file, text, sizeof(text));
-    close(file);
-
-    if (n <= 0
-        || worker_sidecar_parse(item, exam_str_make(text, (size_t) n))
-           != EXAM_OK
-        || !exam_str_eq(item->m.id, exam_str_make(item->id, strlen(item->id)))
-        || !worker_claim_names(item))
-    {
-        return false;
-    }
-
-    item->parsed = true;
-
-    return true;
 }
 
 

@@ -67,6 +67,13 @@ worker_store(void *data, size_t i, uint8_t *buffer)
 
     item->stored_at = exam_now_ms();
 
+    if (item->place == WORKER_AT_STORE
+        && worker_sidecar_kept(item, w->store))
+    {
+        item->state = WORKER_FILED;
+        return;
+    }
+
     if (worker_store_file(w, item, buffer) == -1
         || worker_store_sidecar(w, item) == -1)
     {
@@ -261,13 +268,16 @@ worker_store_bytes(worker_item_t *item, int in, int out, uint8_t *buffer)
 static int
 worker_store_sidecar(worker_t *w, worker_item_t *item)
 {
-    int         fd, err;
-    char        tmp[WORKER_TMP_MAX];
-    uint8_t     text[WORKER_SIDECAR_MAX];
-    exam_buf_t  b;
+    int               fd, err;
+    char              tmp[WORKER_TMP_MAX];
+    uint8_t           text[EXAM_SIDECAR_MAX];
+    exam_buf_t        b;
+    exam_recording_t  r;
+
+    worker_sidecar_row(item, &r);
 
     exam_buf_init(&b, text, sizeof(text));
-    worker_sidecar_format(&b, item);
+    exam_sidecar_format(&b, &r);
 
     if (b.overflow) {
         errno = EOVERFLOW;
@@ -298,6 +308,34 @@ worker_store_sidecar(worker_t *w, worker_item_t *item)
     }
 
     return renameat(w->store, tmp, w->store, item->sidecar);
+}
+
+
+int
+worker_store_note(worker_t *w, worker_item_t *item)
+{
+    int  fd, rc;
+
+    rc = worker_store_sidecar(w, item);
+
+    if (rc == 0) {
+        fd = openat(w->store, item->dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+        rc = fd != -1 ? fsync(fd) : -1;
+
+        if (fd != -1) {
+            close(fd);
+        }
+    }
+
+    if (rc == -1) {
+        exam_log(EXAM_LOG_ERROR, "store", errno,
+                 "cannot note the variant of \"%s\"", item->id);
+        return -1;
+    }
+
+    item->noted = item->variant;
+
+    return 0;
 }
 
 

@@ -241,7 +241,7 @@ bench_batch(worker_t *w, unsigned first, unsigned n)
         item = &w->batch.items[w->batch.n++];
 
         memset(item, 0, sizeof(worker_item_t));
-        worker_media_none(&item->media);
+        exam_media_none(&item->media);
         bench_manifest(w, item, first + i, 10000);
 
         item->m.length = BENCH_FILE;

@@ -8,6 +8,7 @@ use lib 't/lib', 't/worker/lib';
 
 use Test::More;
 use Spool;
+use Time::HiRes qw(sleep);
 
 stack();
 
@@ -21,6 +22,9 @@ sub path {
     return "$recordings/30/$m->{student}/$m->{session}-$m->{kind}-$m->{n}-"
            . "$m->{id}.webm";
 }
+
+
+sub sidecar { return json(Exam::Process::slurp(path($_[0]) . '.json')) }
 
 
 sub segment {
@@ -53,6 +57,9 @@ start_worker();
     is(row($o)->{variant}, 1, 'is variant 1');
     ok(-e path($o) && -e path($o) . '.json', 'with its file');
     is((ledger($m))[2], $m->{id}, 'the ledger still names the first');
+    is(sidecar($m)->{variant}, 0, 'the side-car of the first tells variant 0');
+    is(sidecar($o)->{variant}, 1, 'that of the other variant 1');
+    is(sidecar($o)->{stored_at}, row($o)->{stored_at}, 'and its time');
 
     my $t = offer(data => 'third', n => 0);
     ok(settled($t), 'a third content');
@@ -82,10 +89,13 @@ start_worker();
     ring($m);
     ok(settled($m), 'a ring settles what the table has');
 
+    sleep 0.01;
     offer(%$m, data => 'once', rec => 0);
     ok(settled($m), 'a manifest that came back after a power loss');
     ok(-e path($m), 'its file is where it was');
     is(rows(segment($m)), 1, 'one row');
+    is(sidecar($m)->{stored_at}, row($m)->{stored_at},
+       'row and side-car tell the same time');
     is_deeply([files("$spool/bad")], [], 'nothing is damaged');
 }
 
