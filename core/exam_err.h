@@ -63,6 +63,7 @@
     X(UNAVAILABLE,        503, "unavailable", "Not available now")            \
     X(REDIS_UNAVAILABLE,  503, "redis_unavailable", "Redis is unavailable")   \
     X(ROSTER_LOADING,     503, "roster_loading", "Roster is being loaded")    \
+    X(JOURNAL_FULL,       503, "journal_full", "No space for the journal")    \
     X(OVERLOADED,         503, "overloaded", "Server is overloaded")          \
     X(TOO_MANY_UPLOADS,   503, "too_many_uploads", "Too many open uploads")   \
     X(GATEWAY_TIMEOUT,    504, "gateway_timeout", "Gateway timed out")        \

@@ -35,7 +35,11 @@
     X(gauge,   active_uploads,      "uploads being received")                 \
     X(gauge,   upload_bytes_in_flight, "bytes of them not yet acknowledged")  \
     X(counter, ledger_hits_total,   "segment questions the zone answered")    \
-    X(counter, ledger_misses_total, "segment questions asked of Redis")
+    X(counter, ledger_misses_total, "segment questions asked of Redis")       \
+    X(counter, journal_records_total, "records synced in the journal")        \
+    X(counter, journal_bytes_total, "bytes of them")                          \
+    X(counter, journal_dropped_total, "records that found no room in memory") \
+    X(counter, journal_errors_total, "commits of the journal that failed")
 
 
 /* name, help: latency histograms, microseconds */
@@ -46,7 +50,8 @@
     X(upload,    "upload request, first byte to acknowledgement")             \
     X(pwrite,    "one write to a part file")                                  \
     X(fdatasync, "the sync of a part file")                                   \
-    X(handover,  "finish sequence, last byte to directory sync")
+    X(handover,  "finish sequence, last byte to directory sync")              \
+    X(journal_sync, "the sync of a journal's commit")
 
 
 #endif /* NGX_HTTP_EXAM_COUNTERS_H_INCLUDED */

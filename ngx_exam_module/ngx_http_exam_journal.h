@@ -17,8 +17,11 @@
 #define NGX_HTTP_EXAM_JOURNAL_H_INCLUDED
 
 
-#include "../core/exam_journal.h"
 #include "ngx_http_exam_module.h"
+#include "../core/exam_journal.h"
+
+
+#define NGX_HTTP_EXAM_JOURNAL_BUFFER  (1024 * 1024)     /* one of the two */
 
 
 /* NGX_OK: synced; NGX_ABORT: no space; NGX_ERROR: the disk failed */

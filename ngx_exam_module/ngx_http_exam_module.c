@@ -8,6 +8,7 @@
 
 
 #include "ngx_http_exam_module.h"
+#include "ngx_http_exam_journal.h"
 #include "ngx_http_exam_peers.h"
 #include "ngx_http_exam_spool.h"
 
@@ -216,6 +217,13 @@ static ngx_command_t  ngx_http_exam_commands[] = {
       offsetof(ngx_http_exam_main_conf_t, max_bytes),
       &ngx_http_exam_bytes_bounds },
 
+    { ngx_string("exam_journal_reserve"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_off_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_exam_main_conf_t, journal_reserve),
+      NULL },
+
     { ngx_string("exam_max_segments"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_num_slot,
@@ -315,6 +323,7 @@ ngx_http_exam_create_main_conf(ngx_conf_t *cf)
     mcf->segment_length = NGX_CONF_UNSET_MSEC;
     mcf->takeover = NGX_CONF_UNSET_UINT;
     mcf->max_bytes = NGX_CONF_UNSET;
+    mcf->journal_reserve = NGX_CONF_UNSET;
     mcf->max_segments = NGX_CONF_UNSET;
     mcf->segment_window = NGX_CONF_UNSET;
     mcf->kind_uploads = NGX_CONF_UNSET;
@@ -347,6 +356,10 @@ ngx_http_exam_init_main_conf(ngx_conf_t *cf, void *conf)
 
     if (mcf->max_bytes == NGX_CONF_UNSET) {
         mcf->max_bytes = 50 * 1024 * 1024;
+    }
+
+    if (mcf->journal_reserve == NGX_CONF_UNSET) {
+        mcf->journal_reserve = 64 * 1024 * 1024;
     }
 
     if (mcf->heartbeat_rate.rate == NGX_CONF_UNSET_UINT) {
@@ -550,6 +563,10 @@ ngx_http_exam_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    if (ngx_http_exam_journal_init(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (ngx_http_exam_peers_init(cycle) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -567,6 +584,7 @@ ngx_http_exam_exit_process(ngx_cycle_t *cycle)
 
     ngx_http_exam_flush_exit(cycle);
     ngx_http_exam_peers_exit(cycle);
+    ngx_http_exam_journal_exit(cycle);
     ngx_http_exam_spool_exit(cycle);
 
     ngx_http_exam_redis_destroy(ngx_http_exam_redis);

@@ -68,6 +68,7 @@ typedef struct {
     ngx_msec_t                    segment_length;
     ngx_uint_t                    takeover; /* ngx_http_exam_takeover_e */
     off_t                         max_bytes;
+    off_t                         journal_reserve;  /* 0 = none */
     ngx_int_t                     max_segments;
     ngx_int_t                     segment_window;
     ngx_int_t                     kind_uploads;

@@ -61,7 +61,8 @@ ngx_http_exam_spool_create(ngx_cycle_t *cycle)
     ngx_uint_t                  i;
     ngx_http_exam_main_conf_t  *mcf;
 
-    static const char  *dirs[] = { "", "part", "ready", "work", "bad" };
+    static const char  *dirs[] = { "", "part", "ready", "work", "bad",
+                                   "journal" };
 
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_exam_module);
 

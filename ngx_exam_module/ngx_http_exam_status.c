@@ -8,6 +8,7 @@
  */
 
 
+#include "ngx_http_exam_journal.h"
 #include "ngx_http_exam_peers.h"
 #include "ngx_http_exam_spool.h"
 
@@ -15,6 +16,7 @@
 #define NGX_HTTP_EXAM_STATUS_REPLY   8192
 #define NGX_HTTP_EXAM_METRICS_REPLY  65536
 #define NGX_HTTP_EXAM_SKEW_ALERT     500        /* ms */
+#define NGX_HTTP_EXAM_JOURNAL_ILL    10         /* s, after a failed commit */
 
 
 typedef struct {
@@ -36,7 +38,8 @@ static void ngx_http_exam_figures_json(exam_buf_t *b,
 static void ngx_http_exam_thousandths_json(exam_buf_t *b, uint64_t n);
 static void ngx_http_exam_text_json(exam_buf_t *b, const char *name,
     const char *value);
-static void ngx_http_exam_degraded_json(exam_buf_t *b);
+static void ngx_http_exam_degraded_json(exam_buf_t *b,
+    ngx_http_exam_main_conf_t *mcf);
 static void ngx_http_exam_alerts_json(exam_buf_t *b,
     ngx_http_exam_main_conf_t *mcf);
 static void ngx_http_exam_list_json(exam_buf_t *b, ngx_uint_t *n,
@@ -109,7 +112,7 @@ ngx_http_exam_ready_handler(ngx_http_request_t *r)
     exam_buf_init(&b, memory, sizeof(memory));
 
     exam_buf_lit(&b, "{\"ready\":true,");
-    ngx_http_exam_degraded_json(&b);
+    ngx_http_exam_degraded_json(&b, ngx_http_exam_main_conf(r));
     exam_buf_lit(&b, "}\n");
 
     return ngx_http_exam_json(r, NGX_HTTP_OK, &b);
@@ -145,7 +148,7 @@ ngx_http_exam_status_handler(ngx_http_request_t *r)
     exam_buf_lit(&b, ",");
     ngx_http_exam_status_peers(&b);
     exam_buf_lit(&b, ",");
-    ngx_http_exam_degraded_json(&b);
+    ngx_http_exam_degraded_json(&b, mcf);
     exam_buf_lit(&b, ",");
     ngx_http_exam_alerts_json(&b, mcf);
     exam_buf_lit(&b, "}\n");
@@ -320,7 +323,7 @@ ngx_http_exam_list_json(exam_buf_t *b, ngx_uint_t *n, const char *name)
 
 
 static void
-ngx_http_exam_degraded_json(exam_buf_t *b)
+ngx_http_exam_degraded_json(exam_buf_t *b, ngx_http_exam_main_conf_t *mcf)
 {
     ngx_uint_t                      n;
     ngx_http_exam_redis_figures_t   redis;
@@ -342,6 +345,13 @@ ngx_http_exam_degraded_json(exam_buf_t *b)
 
     if (ngx_http_exam_spool.dir == -1) {
         ngx_http_exam_list_json(b, &n, "spool");
+    }
+
+    if (ngx_http_exam_journal_full()
+        || ngx_time() - (time_t) mcf->zone->shared->journal_failed
+           < NGX_HTTP_EXAM_JOURNAL_ILL)
+    {
+        ngx_http_exam_list_json(b, &n, "journal");
     }
 
     exam_buf_lit(b, "]");
@@ -373,6 +383,16 @@ ngx_http_exam_alerts_json(exam_buf_t *b, ngx_http_exam_main_conf_t *mcf)
 
     if (p->spool_total > 0 && p->spool_free < p->spool_total / 20) {
         ngx_http_exam_list_json(b, &n, "spool_low");
+    }
+
+    if (ngx_http_exam_journal_full()) {
+        ngx_http_exam_list_json(b, &n, "journal_full");
+    }
+
+    if (mcf->zone->shared->stats.journal_errors_total
+        || mcf->zone->shared->stats.journal_dropped_total)
+    {
+        ngx_http_exam_list_json(b, &n, "journal_errors");
     }
 
     if (mcf->zone->shared->stats.zone_full_total) {

@@ -247,6 +247,8 @@ typedef struct ngx_http_exam_shared_s {
     ngx_http_exam_attempt_t       attempts[NGX_HTTP_EXAM_ATTEMPTS];
     ngx_atomic_t                  rss_anon_kb[NGX_HTTP_EXAM_RSS_MAX];
     ngx_uint_t                    loaded;   /* hash of exam:loaded, 0 = none */
+    ngx_atomic_t                  journal_full;     /* no reserve */
+    ngx_atomic_t                  journal_failed;   /* s, the last time */
 } ngx_http_exam_shared_t;
 
 

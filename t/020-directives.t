@@ -277,6 +277,12 @@ refused('exam_max_bytes', '' => $number,
              'x', '-1', '1t', '""'), '0' => qr/value must be/);
 is_duplicate('exam_max_bytes', '1m');
 
+taken('exam_journal_reserve', '0', '1k', '64m', '2g');
+refused('exam_journal_reserve', '' => $number,
+        (map { ($_ => qr/"exam_journal_reserve" directive invalid value/) }
+             'x', '-1', 'off', '""'));
+is_duplicate('exam_journal_reserve', '1m');
+
 for my $row (['exam_max_segments', 1000000], ['exam_segment_window', 1000],
              ['exam_kind_uploads', 4])
 {

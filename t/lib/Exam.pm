@@ -141,6 +141,7 @@ sub http_lines {
         [exam_node => 't1'],
         [exam_spool => spool()],
         [exam_flush_interval => '100ms'],
+        [exam_journal_reserve => '256k'],
     );
 
     my %known = map { $_->[0] => 1 } @lines;
