@@ -112,6 +112,47 @@ exam_ranges_has(const exam_ranges_t *s, uint32_t n)
 
 
 bool
+exam_ranges_remove(exam_ranges_t *s, uint32_t n)
+{
+    uint32_t  i;
+
+    i = exam_ranges_find(s, n);
+
+    if (i == s->n || s->r[i].lo > n) {
+        return true;
+    }
+
+    if (s->r[i].lo == s->r[i].hi) {
+        s->n--;
+        memmove(&s->r[i], &s->r[i + 1], (s->n - i) * sizeof(exam_range_t));
+
+        return true;
+    }
+
+    if (s->r[i].hi == n) {
+        s->r[i].hi--;
+        return true;
+    }
+
+    if (s->r[i].lo != n) {
+
+        if (s->n == s->max) {
+            s->r[i].lo = n + 1;
+            return false;
+        }
+
+        memmove(&s->r[i + 1], &s->r[i], (s->n - i) * sizeof(exam_range_t));
+        s->n++;
+        s->r[i++].hi = n - 1;
+    }
+
+    s->r[i].lo = n + 1;
+
+    return true;
+}
+
+
+bool
 exam_ranges_merge(exam_ranges_t *s, const exam_ranges_t *from)
 {
     bool      all;

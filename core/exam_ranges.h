@@ -30,6 +30,13 @@ void exam_ranges_init(exam_ranges_t *s, exam_range_t *memory, uint32_t max);
 bool exam_ranges_add(exam_ranges_t *s, uint32_t lo, uint32_t hi);
 bool exam_ranges_has(const exam_ranges_t *s, uint32_t n);
 
+/*
+ * Takes n out.  false: there is no room for both halves of its range, and the
+ * lower one was given up with it.
+ */
+
+bool exam_ranges_remove(exam_ranges_t *s, uint32_t n);
+
 /* all of `from` into s; false when some did not fit (s holds the others) */
 
 bool exam_ranges_merge(exam_ranges_t *s, const exam_ranges_t *from);

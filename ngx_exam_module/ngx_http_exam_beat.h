@@ -20,6 +20,8 @@ typedef struct {
     int64_t        exp;             /* of the token that was sent, s */
     uint32_t       slot;            /* from the session id */
     int32_t        stored[EXAM_KINDS_MAX];
+    uint32_t       nresend;
+    exam_resend_t  resend[EXAM_RESEND_MAX];
 } ngx_http_exam_beat_reply_t;
 
 

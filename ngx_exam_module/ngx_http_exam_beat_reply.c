@@ -14,7 +14,10 @@
 
 
 #define NGX_HTTP_EXAM_RENEW_S     7200
-#define NGX_HTTP_EXAM_BEAT_REPLY  (NGX_HTTP_EXAM_JSON_MAX + EXAM_TOKEN_MAX)
+#define NGX_HTTP_EXAM_BEAT_RESEND                                             \
+    (EXAM_RESEND_MAX * (sizeof("{\"kind\":\"\",\"n\":999999},") + EXAM_KIND_MAX))
+#define NGX_HTTP_EXAM_BEAT_REPLY                                              \
+    (NGX_HTTP_EXAM_JSON_MAX + EXAM_TOKEN_MAX + NGX_HTTP_EXAM_BEAT_RESEND)
 
 /* head and body of a usual reply; the body is shorter than 1000 bytes */
 
@@ -40,6 +43,8 @@ typedef struct {
 
 static void ngx_http_exam_beat_json(ngx_http_request_t *r, exam_buf_t *b,
     const ngx_http_exam_beat_reply_t *reply, int64_t now);
+static void ngx_http_exam_beat_resend(exam_buf_t *b,
+    const exam_kinds_t *kinds, const ngx_http_exam_beat_reply_t *reply);
 static void ngx_http_exam_beat_token(ngx_http_request_t *r, exam_buf_t *b,
     const ngx_http_exam_beat_reply_t *reply, int64_t now);
 static ngx_int_t ngx_http_exam_beat_send(ngx_http_request_t *r, ngx_buf_t *b,
@@ -167,7 +172,9 @@ ngx_http_exam_beat_json(ngx_http_request_t *r, exam_buf_t *b,
 
     exam_buf_put(b, same->text, same->len);
     ngx_http_exam_stored_json(b, &mcf->kinds, reply->stored);
-    exam_buf_lit(b, ",\"resend\":[],\"upload\":{\"slot_ms\":");
+    exam_buf_lit(b, ",\"resend\":[");
+    ngx_http_exam_beat_resend(b, &mcf->kinds, reply);
+    exam_buf_lit(b, "],\"upload\":{\"slot_ms\":");
     exam_buf_int(b, reply->slot % (int64_t) mcf->segment_length);
     exam_buf_lit(b, "}");
 
@@ -176,6 +183,29 @@ ngx_http_exam_beat_json(ngx_http_request_t *r, exam_buf_t *b,
     }
 
     exam_buf_lit(b, "}\n");
+}
+
+
+static void
+ngx_http_exam_beat_resend(exam_buf_t *b, const exam_kinds_t *kinds,
+    const ngx_http_exam_beat_reply_t *reply)
+{
+    uint32_t           i;
+    const exam_str_t  *kind;
+
+    for (i = 0; i < reply->nresend; i++) {
+        kind = &kinds->name[reply->resend[i].kind];
+
+        if (i > 0) {
+            exam_buf_char(b, ',');
+        }
+
+        exam_buf_lit(b, "{\"kind\":\"");
+        exam_buf_put(b, kind->data, kind->len);
+        exam_buf_lit(b, "\",\"n\":");
+        exam_buf_uint(b, reply->resend[i].n);
+        exam_buf_char(b, '}');
+    }
 }
 
 

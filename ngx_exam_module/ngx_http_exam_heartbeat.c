@@ -275,6 +275,7 @@ ngx_http_exam_beat_session(ngx_http_request_t *r,
         reply->exp = ctx->claims.exp;
         reply->slot = 0;
         ngx_memcpy(reply->stored, ctx->snap.stored, sizeof(reply->stored));
+        reply->nresend = 0;
 
         ngx_http_exam_count(mcf, heartbeats_total, 1);
     }
@@ -420,4 +421,10 @@ ngx_http_exam_beat_locked(ngx_http_exam_main_conf_t *mcf,
     ngx_memcpy(&reply->slot, s->sid + EXAM_SID_LEN - sizeof(uint32_t),
                sizeof(uint32_t));
     ngx_memcpy(reply->stored, s->stored, sizeof(reply->stored));
+
+    reply->nresend = s->segs ? s->segs->nresend : 0;
+
+    if (reply->nresend > 0) {
+        ngx_memcpy(reply->resend, s->segs->resend, sizeof(reply->resend));
+    }
 }

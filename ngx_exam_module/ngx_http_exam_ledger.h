@@ -12,9 +12,6 @@
 #include "ngx_http_exam_module.h"
 
 
-#define NGX_HTTP_EXAM_LEDGER_RANGES  64     /* a set */
-
-
 /* the sets of a kind, in the order of their names in /me */
 
 typedef enum {
@@ -27,10 +24,11 @@ typedef enum {
 } ngx_http_exam_set_e;
 
 
+/* ranges grow in the pool: every set is exact */
+
 typedef struct {
+    ngx_pool_t     *pool;
     exam_ranges_t   sets[EXAM_KINDS_MAX][NGX_HTTP_EXAM_SETS];
-    exam_range_t    memory[EXAM_KINDS_MAX][NGX_HTTP_EXAM_SETS]
-                          [NGX_HTTP_EXAM_LEDGER_RANGES];
 } ngx_http_exam_ledger_t;
 
 
@@ -42,39 +40,50 @@ typedef struct {
 } ngx_http_exam_ledger_entry_t;
 
 
-void ngx_http_exam_ledger_init(ngx_http_exam_ledger_t *l);
+/* all of these return NGX_OK, or NGX_ERROR: out of memory */
+
+void ngx_http_exam_ledger_init(ngx_http_exam_ledger_t *l, ngx_pool_t *pool);
 
 /*
  * Pairs field, value of the ledger as Redis gave them, from element `from` on,
- * into r->pool: in rising order of the numbers, since Redis has none and ranges
- * grow best from below.  Malformed pairs and kinds that are not configured are
- * left out.  NGX_ERROR: out of memory.
+ * into r->pool: session by session, in rising order of the numbers, since Redis
+ * has none and ranges grow best from below.  Malformed pairs and kinds that are
+ * not configured are left out.  The zone forgets what is refused; of a number
+ * that has come again here the entry says received.
  */
 
 ngx_int_t ngx_http_exam_ledger_read(ngx_http_request_t *r, redisReply *reply,
     size_t from, ngx_array_t *entries);
 
-void ngx_http_exam_ledger_add(ngx_http_exam_ledger_t *l, ngx_uint_t kind,
-    uint32_t n, exam_seg_e state);
+ngx_int_t ngx_http_exam_ledger_entries(ngx_http_exam_ledger_t *l,
+    const ngx_http_exam_ledger_entry_t *e, ngx_uint_t n);
 
-/* what the zone holds of the session */
+/* 0..stored, but for what another set has */
 
-void ngx_http_exam_ledger_local(ngx_http_exam_ledger_t *l,
+ngx_int_t ngx_http_exam_ledger_prefix(ngx_http_exam_ledger_t *l,
+    ngx_uint_t kind, int32_t stored);
+
+/*
+ * What the zone holds of the session.  Afterwards each number is in one set at
+ * most, that of its highest state.
+ */
+
+ngx_int_t ngx_http_exam_ledger_local(ngx_http_exam_ledger_t *l,
     ngx_http_exam_main_conf_t *mcf, const uint8_t sid[EXAM_SID_LEN]);
 
 /* the highest n such that 0..n are stored or lost; -1: none */
 
-int32_t ngx_http_exam_ledger_stored(ngx_http_exam_ledger_t *l,
-    ngx_uint_t kind);
+ngx_int_t ngx_http_exam_ledger_stored(ngx_http_exam_ledger_t *l,
+    ngx_uint_t kind, int32_t *stored);
 
 /* numbers 0..last that the client still has to send */
 
-void ngx_http_exam_ledger_pending(ngx_http_exam_ledger_t *l, ngx_uint_t kind,
-    int64_t last, exam_ranges_t *out);
+ngx_int_t ngx_http_exam_ledger_pending(ngx_http_exam_ledger_t *l,
+    ngx_uint_t kind, int64_t last, exam_ranges_t *out);
 
 /* `{"screen":{"stored":[[0,12]],...,"missing":[]},...}` */
 
-void ngx_http_exam_ledger_json(ngx_http_exam_ledger_t *l, exam_buf_t *b,
+ngx_int_t ngx_http_exam_ledger_json(ngx_http_exam_ledger_t *l, exam_buf_t *b,
     const exam_kinds_t *kinds);
 
 

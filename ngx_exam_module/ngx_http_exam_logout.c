@@ -12,7 +12,7 @@
 
 
 #define NGX_HTTP_EXAM_LOGOUT_WORDS  10      /* before the ledger's pairs */
-#define NGX_HTTP_EXAM_LOGOUT_REPLY  8192
+#define NGX_HTTP_EXAM_LOGOUT_REPLY  (128 * 1024)
 
 
 static void ngx_http_exam_logout_body(ngx_http_request_t *r, exam_str_t body);
@@ -22,7 +22,7 @@ static ngx_int_t ngx_http_exam_logout_send(ngx_http_request_t *r,
     redisReply *reply);
 static ngx_int_t ngx_http_exam_logout_entries(ngx_http_request_t *r,
     ngx_http_exam_ledger_t *ledger, redisReply *reply);
-static void ngx_http_exam_logout_json(ngx_http_request_t *r,
+static ngx_int_t ngx_http_exam_logout_json(ngx_http_request_t *r,
     ngx_http_exam_ledger_t *ledger, ngx_uint_t degraded, exam_buf_t *b);
 
 
@@ -153,35 +153,37 @@ ngx_http_exam_logout_answer(void *data, redisReply *reply)
 static ngx_int_t
 ngx_http_exam_logout_send(ngx_http_request_t *r, redisReply *reply)
 {
+    u_char                     *memory;
+    ngx_int_t                   rc;
     exam_buf_t                  b;
     ngx_http_exam_ctx_t        *ctx;
-    ngx_http_exam_ledger_t     *ledger;
+    ngx_http_exam_ledger_t      ledger;
     ngx_http_exam_main_conf_t  *mcf;
-
-    u_char  memory[NGX_HTTP_EXAM_LOGOUT_REPLY];
 
     mcf = ngx_http_exam_main_conf(r);
     ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
 
-    ledger = ngx_palloc(r->pool, sizeof(ngx_http_exam_ledger_t));
-    if (ledger == NULL) {
+    memory = ngx_alloc(NGX_HTTP_EXAM_LOGOUT_REPLY, r->connection->log);
+    if (memory == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_http_exam_ledger_init(ledger);
+    rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
 
-    if (reply != NULL
-        && ngx_http_exam_logout_entries(r, ledger, reply) != NGX_OK)
+    ngx_http_exam_ledger_init(&ledger, r->pool);
+    exam_buf_init(&b, memory, NGX_HTTP_EXAM_LOGOUT_REPLY);
+
+    if ((reply == NULL
+         || ngx_http_exam_logout_entries(r, &ledger, reply) == NGX_OK)
+        && ngx_http_exam_ledger_local(&ledger, mcf, ctx->claims.sid) == NGX_OK
+        && ngx_http_exam_logout_json(r, &ledger, reply == NULL, &b) == NGX_OK)
     {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        rc = ngx_http_exam_json(r, NGX_HTTP_OK, &b);
     }
 
-    ngx_http_exam_ledger_local(ledger, mcf, ctx->claims.sid);
+    ngx_free(memory);
 
-    exam_buf_init(&b, memory, sizeof(memory));
-    ngx_http_exam_logout_json(r, ledger, reply == NULL, &b);
-
-    return ngx_http_exam_json(r, NGX_HTTP_OK, &b);
+    return rc;
 }
 
 
@@ -194,13 +196,12 @@ static ngx_int_t
 ngx_http_exam_logout_entries(ngx_http_request_t *r,
     ngx_http_exam_ledger_t *ledger, redisReply *reply)
 {
-    int32_t                        stored[EXAM_KINDS_MAX];
-    ngx_uint_t                     i;
-    ngx_array_t                    entries;
-    exam_view_t                   *view;
-    ngx_http_exam_ctx_t           *ctx;
-    ngx_http_exam_main_conf_t     *mcf;
-    ngx_http_exam_ledger_entry_t  *e;
+    int32_t                     stored[EXAM_KINDS_MAX];
+    ngx_uint_t                  i;
+    ngx_array_t                 entries;
+    exam_view_t                *view;
+    ngx_http_exam_ctx_t        *ctx;
+    ngx_http_exam_main_conf_t  *mcf;
 
     mcf = ngx_http_exam_main_conf(r);
     ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
@@ -211,42 +212,37 @@ ngx_http_exam_logout_entries(ngx_http_request_t *r,
                     + ngx_http_exam_reply_number(reply, 7) * 1000;
     view->paused_at = ngx_http_exam_reply_number(reply, 6);
 
-    if (exam_stored_parse(ngx_http_exam_reply_word(reply, 9), mcf->kinds.n,
-                          stored))
-    {
-        for (i = 0; i < mcf->kinds.n; i++) {
-            if (stored[i] >= 0) {
-                (void) exam_ranges_add(
-                           &ledger->sets[i][NGX_HTTP_EXAM_SET_STORED], 0,
-                           (uint32_t) stored[i]);
-            }
-        }
-    }
-
     if (ngx_http_exam_ledger_read(r, reply, NGX_HTTP_EXAM_LOGOUT_WORDS,
                                   &entries)
-        != NGX_OK)
+            != NGX_OK
+        || ngx_http_exam_ledger_entries(ledger, entries.elts, entries.nelts)
+           != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    e = entries.elts;
+    if (!exam_stored_parse(ngx_http_exam_reply_word(reply, 9), mcf->kinds.n,
+                           stored))
+    {
+        return NGX_OK;
+    }
 
-    for (i = 0; i < entries.nelts; i++) {
-        ngx_http_exam_ledger_add(ledger, e[i].kind, e[i].n, e[i].state);
+    for (i = 0; i < mcf->kinds.n; i++) {
+        if (ngx_http_exam_ledger_prefix(ledger, i, stored[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     return NGX_OK;
 }
 
 
-static void
+static ngx_int_t
 ngx_http_exam_logout_json(ngx_http_request_t *r,
     ngx_http_exam_ledger_t *ledger, ngx_uint_t degraded, exam_buf_t *b)
 {
     ngx_uint_t                  i, shown;
     exam_ranges_t               pending;
-    exam_range_t                memory[NGX_HTTP_EXAM_LEDGER_RANGES];
     exam_logout_body_t         *out;
     ngx_http_exam_ctx_t        *ctx;
     ngx_http_exam_main_conf_t  *mcf;
@@ -259,8 +255,12 @@ ngx_http_exam_logout_json(ngx_http_request_t *r,
     exam_buf_lit(b, "{\"pending\":[");
 
     for (i = 0; i < mcf->kinds.n; i++) {
-        exam_ranges_init(&pending, memory, NGX_HTTP_EXAM_LEDGER_RANGES);
-        ngx_http_exam_ledger_pending(ledger, i, out->recorded[i], &pending);
+        if (ngx_http_exam_ledger_pending(ledger, i, out->recorded[i],
+                                         &pending)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
 
         if (pending.n == 0) {
             continue;
@@ -286,4 +286,6 @@ ngx_http_exam_logout_json(ngx_http_request_t *r,
     }
 
     exam_buf_lit(b, "]}\n");
+
+    return NGX_OK;
 }

@@ -11,36 +11,41 @@
 #include "ngx_http_exam_ledger.h"
 
 
-#define NGX_HTTP_EXAM_ME_SESSIONS  16
-#define NGX_HTTP_EXAM_ME_REPLY     (192 * 1024)
+#define NGX_HTTP_EXAM_ME_REPLY   (192 * 1024)
+#define NGX_HTTP_EXAM_ME_TAIL    128    /* bytes behind the sessions */
+#define NGX_HTTP_EXAM_ME_LOCAL   32     /* sessions of the zone */
 
 
 typedef struct {
-    uint8_t                  sid[EXAM_SID_LEN];
-    ngx_http_exam_ledger_t   ledger;
-} ngx_http_exam_me_session_t;
-
-
-/* sessions[0] is the one that asks */
-
-typedef struct {
-    ngx_uint_t                   n;
-    ngx_http_exam_me_session_t  *sessions[NGX_HTTP_EXAM_ME_SESSIONS];
+    ngx_array_t              entries;   /* of the ledger, by session */
+    uint8_t                  local[NGX_HTTP_EXAM_ME_LOCAL][EXAM_SID_LEN];
+    ngx_uint_t               nlocal;
+    ngx_uint_t               shown;
+    ngx_uint_t               truncated;
 } ngx_http_exam_me_t;
 
 
 static void ngx_http_exam_me_answer(void *data, redisReply *reply);
 static ngx_int_t ngx_http_exam_me_send(ngx_http_request_t *r,
     redisReply *reply);
-static ngx_http_exam_me_session_t *ngx_http_exam_me_session(
-    ngx_http_request_t *r, ngx_http_exam_me_t *me,
-    const uint8_t sid[EXAM_SID_LEN]);
-static ngx_int_t ngx_http_exam_me_entries(ngx_http_request_t *r,
-    ngx_http_exam_me_t *me, redisReply *reply);
-static void ngx_http_exam_me_sessions(ngx_http_request_t *r,
-    ngx_http_exam_me_t *me, exam_buf_t *b);
-static void ngx_http_exam_me_json(ngx_http_request_t *r,
+static ngx_int_t ngx_http_exam_me_json(ngx_http_request_t *r,
     ngx_http_exam_me_t *me, ngx_uint_t degraded, exam_buf_t *b);
+static void ngx_http_exam_me_head(ngx_http_request_t *r, exam_buf_t *b);
+static void ngx_http_exam_me_local(ngx_http_request_t *r,
+    ngx_http_exam_me_t *me);
+static ngx_int_t ngx_http_exam_me_sessions(ngx_http_request_t *r,
+    ngx_http_exam_me_t *me, exam_buf_t *b);
+static ngx_uint_t ngx_http_exam_me_entries(ngx_http_exam_me_t *me,
+    const uint8_t sid[EXAM_SID_LEN], ngx_http_exam_ledger_entry_t **e);
+static ngx_int_t ngx_http_exam_me_ledger(ngx_http_request_t *r,
+    const ngx_http_exam_ledger_entry_t *e, ngx_uint_t n,
+    const uint8_t sid[EXAM_SID_LEN], ngx_http_exam_ledger_t *ledger);
+static ngx_int_t ngx_http_exam_me_other(ngx_http_request_t *r,
+    ngx_http_exam_me_t *me, const ngx_http_exam_ledger_entry_t *e,
+    ngx_uint_t n, const uint8_t sid[EXAM_SID_LEN], exam_buf_t *b);
+static ngx_int_t ngx_http_exam_me_session(ngx_http_request_t *r,
+    ngx_http_exam_me_t *me, const uint8_t sid[EXAM_SID_LEN],
+    ngx_http_exam_ledger_t *ledger, exam_buf_t *b);
 
 
 ngx_int_t
@@ -126,38 +131,33 @@ ngx_http_exam_me_answer(void *data, redisReply *reply)
 static ngx_int_t
 ngx_http_exam_me_send(ngx_http_request_t *r, redisReply *reply)
 {
-    u_char               *memory;
-    ngx_int_t             rc;
-    exam_buf_t            b;
-    ngx_http_exam_me_t    me;
-    ngx_http_exam_ctx_t  *ctx;
+    u_char              *memory;
+    ngx_int_t            rc;
+    exam_buf_t           b;
+    ngx_http_exam_me_t   me;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+    ngx_memzero(&me, sizeof(ngx_http_exam_me_t));
+
+    if (reply != NULL
+        && ngx_http_exam_ledger_read(r, reply, 0, &me.entries) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     memory = ngx_alloc(NGX_HTTP_EXAM_ME_REPLY, r->connection->log);
     if (memory == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    me.n = 0;
-    rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
-
-    if (ngx_http_exam_me_session(r, &me, ctx->claims.sid) == NULL) {
-        goto done;
-    }
-
-    if (reply != NULL
-        && ngx_http_exam_me_entries(r, &me, reply) != NGX_OK)
-    {
-        goto done;
-    }
+    ngx_http_exam_me_local(r, &me);
 
     exam_buf_init(&b, memory, NGX_HTTP_EXAM_ME_REPLY);
-    ngx_http_exam_me_json(r, &me, reply == NULL, &b);
 
-    rc = ngx_http_exam_json(r, NGX_HTTP_OK, &b);
+    rc = ngx_http_exam_me_json(r, &me, reply == NULL, &b);
 
-done:
+    if (rc == NGX_OK) {
+        rc = ngx_http_exam_json(r, NGX_HTTP_OK, &b);
+    }
 
     ngx_free(memory);
 
@@ -165,74 +165,79 @@ done:
 }
 
 
-/* the session's place in the answer; NULL: there are enough */
+/* what the zone knows of the student, also sessions without a segment */
 
-static ngx_http_exam_me_session_t *
-ngx_http_exam_me_session(ngx_http_request_t *r, ngx_http_exam_me_t *me,
-    const uint8_t sid[EXAM_SID_LEN])
+static void
+ngx_http_exam_me_local(ngx_http_request_t *r, ngx_http_exam_me_t *me)
 {
-    ngx_uint_t                   i;
-    ngx_http_exam_me_session_t  *s;
+    exam_claims_t             *claims;
+    ngx_http_exam_ctx_t       *ctx;
+    ngx_http_exam_exam_t      *e;
+    ngx_http_exam_shard_t     *shard;
+    ngx_http_exam_session_t   *s;
+    ngx_http_exam_shard_sh_t  *sh;
 
-    for (i = 0; i < me->n; i++) {
-        if (ngx_memcmp(me->sessions[i]->sid, sid, EXAM_SID_LEN) == 0) {
-            return me->sessions[i];
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+    claims = &ctx->claims;
+
+    shard = ngx_http_exam_zone_shard(ngx_http_exam_main_conf(r)->zone,
+                                     claims->sid);
+
+    ngx_http_exam_shard_lock(shard);
+
+    sh = shard->sh;
+
+    for (s = sh->buckets[exam_sid_hash(claims->sid) & sh->mask];
+         s != NULL && me->nlocal < NGX_HTTP_EXAM_ME_LOCAL;
+         s = s->next)
+    {
+        e = &sh->exams[s->exam];
+
+        if (exam_str_eq(exam_str_make(e->id, e->id_len), claims->exam)
+            && exam_str_eq(exam_str_make(s->data, s->student_len),
+                           claims->student))
+        {
+            ngx_memcpy(me->local[me->nlocal++], s->sid, EXAM_SID_LEN);
         }
     }
 
-    if (me->n == NGX_HTTP_EXAM_ME_SESSIONS) {
-        return NULL;
-    }
-
-    s = ngx_palloc(r->pool, sizeof(ngx_http_exam_me_session_t));
-    if (s == NULL) {
-        return NULL;
-    }
-
-    ngx_memcpy(s->sid, sid, EXAM_SID_LEN);
-    ngx_http_exam_ledger_init(&s->ledger);
-
-    me->sessions[me->n++] = s;
-
-    return s;
+    ngx_http_exam_shard_unlock(shard);
 }
 
 
 static ngx_int_t
-ngx_http_exam_me_entries(ngx_http_request_t *r, ngx_http_exam_me_t *me,
-    redisReply *reply)
+ngx_http_exam_me_json(ngx_http_request_t *r, ngx_http_exam_me_t *me,
+    ngx_uint_t degraded, exam_buf_t *b)
 {
-    ngx_uint_t                     i;
-    ngx_array_t                    entries;
-    ngx_http_exam_me_session_t    *s;
-    ngx_http_exam_ledger_entry_t  *e;
+    ngx_int_t  rc;
 
-    if (ngx_http_exam_ledger_read(r, reply, 0, &entries) != NGX_OK) {
-        return NGX_ERROR;
+    ngx_http_exam_me_head(r, b);
+
+    rc = ngx_http_exam_me_sessions(r, me, b);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    e = entries.elts;
+    exam_buf_lit(b, ",\"truncated\":");
+    ngx_http_exam_bool_json(b, me->truncated);
+    exam_buf_lit(b, ",\"degraded\":[");
 
-    for (i = 0; i < entries.nelts; i++) {
-        s = ngx_http_exam_me_session(r, me, e[i].sid);
-
-        if (s != NULL) {
-            ngx_http_exam_ledger_add(&s->ledger, e[i].kind, e[i].n,
-                                     e[i].state);
-        }
+    if (degraded) {
+        exam_buf_lit(b, "\"redis\"");
     }
+
+    exam_buf_lit(b, "]}\n");
 
     return NGX_OK;
 }
 
 
 static void
-ngx_http_exam_me_json(ngx_http_request_t *r, ngx_http_exam_me_t *me,
-    ngx_uint_t degraded, exam_buf_t *b)
+ngx_http_exam_me_head(ngx_http_request_t *r, exam_buf_t *b)
 {
-    const char                 *name;
-    exam_view_t                *view;
-    ngx_http_exam_ctx_t        *ctx;
+    const char           *name;
+    exam_view_t          *view;
+    ngx_http_exam_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
     view = &ctx->snap.view;
@@ -274,40 +279,39 @@ ngx_http_exam_me_json(ngx_http_request_t *r, ngx_http_exam_me_t *me,
     exam_buf_lit(b, ",\"server_time\":");
     exam_buf_int(b, ctx->now);
     exam_buf_char(b, ',');
-
-    ngx_http_exam_me_sessions(r, me, b);
-
-    exam_buf_lit(b, ",\"degraded\":[");
-
-    if (degraded) {
-        exam_buf_lit(b, "\"redis\"");
-    }
-
-    exam_buf_lit(b, "]}\n");
 }
 
 
-static void
+/* the one that asks, the ledger's, those of the zone that have no segment */
+
+static ngx_int_t
 ngx_http_exam_me_sessions(ngx_http_request_t *r, ngx_http_exam_me_t *me,
     exam_buf_t *b)
 {
-    int32_t                     stored;
-    ngx_uint_t                  i;
-    ngx_http_exam_ctx_t        *ctx;
-    ngx_http_exam_main_conf_t  *mcf;
+    int32_t                        stored;
+    ngx_uint_t                     i, n;
+    ngx_http_exam_ctx_t           *ctx;
+    ngx_http_exam_ledger_t         ledger;
+    ngx_http_exam_main_conf_t     *mcf;
+    ngx_http_exam_ledger_entry_t  *e;
 
     mcf = ngx_http_exam_main_conf(r);
     ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
 
-    for (i = 0; i < me->n; i++) {
-        ngx_http_exam_ledger_local(&me->sessions[i]->ledger, mcf,
-                                   me->sessions[i]->sid);
+    e = NULL;
+    n = ngx_http_exam_me_entries(me, ctx->claims.sid, &e);
+
+    if (ngx_http_exam_me_ledger(r, e, n, ctx->claims.sid, &ledger) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     /* the ledger may know more than the node's last flush has told */
 
     for (i = 0; i < mcf->kinds.n; i++) {
-        stored = ngx_http_exam_ledger_stored(&me->sessions[0]->ledger, i);
+
+        if (ngx_http_exam_ledger_stored(&ledger, i, &stored) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
 
         if (stored >= 0) {
             ctx->snap.stored[i] = ngx_max(ctx->snap.stored[i], stored);
@@ -317,20 +321,142 @@ ngx_http_exam_me_sessions(ngx_http_request_t *r, ngx_http_exam_me_t *me,
     ngx_http_exam_stored_json(b, &mcf->kinds, ctx->snap.stored);
     exam_buf_lit(b, ",\"sessions\":[");
 
-    for (i = 0; i < me->n; i++) {
+    if (ngx_http_exam_me_session(r, me, ctx->claims.sid, &ledger, b) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
-        if (i > 0) {
-            exam_buf_char(b, ',');
+    e = me->entries.elts;
+
+    for (i = 0; i < me->entries.nelts; i += n) {
+
+        for (n = 1; i + n < me->entries.nelts; n++) {
+            if (ngx_memcmp(e[i + n].sid, e[i].sid, EXAM_SID_LEN) != 0) {
+                break;
+            }
         }
 
-        exam_buf_lit(b, "{\"session\":\"");
-        exam_buf_hex(b, me->sessions[i]->sid, EXAM_SID_LEN);
-        exam_buf_lit(b, "\",\"current\":");
-        ngx_http_exam_bool_json(b, i == 0);
-        exam_buf_lit(b, ",\"segments\":");
-        ngx_http_exam_ledger_json(&me->sessions[i]->ledger, b, &mcf->kinds);
-        exam_buf_char(b, '}');
+        if (ngx_http_exam_me_other(r, me, &e[i], n, e[i].sid, b) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    for (i = 0; i < me->nlocal; i++) {
+
+        if (ngx_http_exam_me_entries(me, me->local[i], &e) == 0
+            && ngx_http_exam_me_other(r, me, NULL, 0, me->local[i], b)
+               != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
 
     exam_buf_char(b, ']');
+
+    return NGX_OK;
+}
+
+
+/* those of one session: they stand together */
+
+static ngx_uint_t
+ngx_http_exam_me_entries(ngx_http_exam_me_t *me,
+    const uint8_t sid[EXAM_SID_LEN], ngx_http_exam_ledger_entry_t **first)
+{
+    ngx_uint_t                     i, n;
+    ngx_http_exam_ledger_entry_t  *e;
+
+    e = me->entries.elts;
+    n = 0;
+
+    for (i = 0; i < me->entries.nelts; i++) {
+
+        if (ngx_memcmp(e[i].sid, sid, EXAM_SID_LEN) == 0 && n++ == 0) {
+            *first = &e[i];
+        }
+    }
+
+    return n;
+}
+
+
+static ngx_int_t
+ngx_http_exam_me_ledger(ngx_http_request_t *r,
+    const ngx_http_exam_ledger_entry_t *e, ngx_uint_t n,
+    const uint8_t sid[EXAM_SID_LEN], ngx_http_exam_ledger_t *ledger)
+{
+    ngx_http_exam_ledger_init(ledger, r->pool);
+
+    if (ngx_http_exam_ledger_entries(ledger, e, n) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_exam_ledger_local(ledger, ngx_http_exam_main_conf(r), sid);
+}
+
+
+static ngx_int_t
+ngx_http_exam_me_other(ngx_http_request_t *r, ngx_http_exam_me_t *me,
+    const ngx_http_exam_ledger_entry_t *e, ngx_uint_t n,
+    const uint8_t sid[EXAM_SID_LEN], exam_buf_t *b)
+{
+    ngx_http_exam_ctx_t     *ctx;
+    ngx_http_exam_ledger_t   ledger;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+
+    if (me->truncated
+        || ngx_memcmp(sid, ctx->claims.sid, EXAM_SID_LEN) == 0)
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_http_exam_me_ledger(r, e, n, sid, &ledger) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_exam_me_session(r, me, sid, &ledger, b);
+}
+
+
+/* whole, or not at all and the reply says so */
+
+static ngx_int_t
+ngx_http_exam_me_session(ngx_http_request_t *r, ngx_http_exam_me_t *me,
+    const uint8_t sid[EXAM_SID_LEN], ngx_http_exam_ledger_t *ledger,
+    exam_buf_t *b)
+{
+    exam_buf_t                  out;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    mcf = ngx_http_exam_main_conf(r);
+
+    out = *b;
+    out.end -= NGX_HTTP_EXAM_ME_TAIL;
+
+    if (me->shown > 0) {
+        exam_buf_char(&out, ',');
+    }
+
+    exam_buf_lit(&out, "{\"session\":\"");
+    exam_buf_hex(&out, sid, EXAM_SID_LEN);
+    exam_buf_lit(&out, "\",\"current\":");
+    ngx_http_exam_bool_json(&out, me->shown == 0);
+    exam_buf_lit(&out, ",\"segments\":");
+
+    if (ngx_http_exam_ledger_json(ledger, &out, &mcf->kinds) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    exam_buf_char(&out, '}');
+
+    if (out.overflow) {
+        me->truncated = 1;
+        return NGX_OK;
+    }
+
+    b->pos = out.pos;
+    me->shown++;
+
+    return NGX_OK;
 }

@@ -58,6 +58,10 @@ static void ngx_http_exam_put_zone(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_put_ledger(void *data, redisReply *reply);
 static exam_err_e ngx_http_exam_put_entries(ngx_http_exam_upload_t *u,
     redisReply *reply);
+static exam_err_e ngx_http_exam_put_known(ngx_http_exam_upload_t *u,
+    const exam_ledger_t *e);
+static void ngx_http_exam_put_refused(ngx_http_exam_upload_t *u,
+    const exam_ledger_t *e);
 static void ngx_http_exam_put_begin(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_put_received(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_put_reserve(ngx_http_exam_upload_t *u);
@@ -376,23 +380,24 @@ ngx_http_exam_put_zone(ngx_http_exam_upload_t *u)
     rc = ngx_http_exam_zone_segment(u->mcf->zone, put->seg.sid, put->seg.kind,
                                     put->seg.n, &put->other, &highest);
 
+    before = 0;
+
     if (rc == NGX_OK && put->other.state == EXAM_SEG_RECEIVED) {
         ngx_http_exam_count(u->mcf, ledger_hits_total, 1);
         put->other_state = EXAM_SEG_RECEIVED;
-        ngx_http_exam_put_begin(u);
-        return;
+
+    } else {
+        ngx_http_exam_count(u->mcf, ledger_misses_total, 1);
     }
 
-    before = 0;
-
-    if (highest >= -1
+    if (put->other_state == EXAM_SEG_NONE && highest >= -1
         && (int64_t) put->seg.n > highest + u->mcf->segment_window)
     {
         put->beyond = 1;
         before = u->mcf->segment_window;
     }
 
-    ngx_http_exam_count(u->mcf, ledger_misses_total, 1);
+    /* also of what was received here: it may have been refused since */
 
     ngx_http_exam_upload_hold(u);
 
@@ -445,7 +450,6 @@ ngx_http_exam_put_ledger(void *data, redisReply *reply)
 static exam_err_e
 ngx_http_exam_put_entries(ngx_http_exam_upload_t *u, redisReply *reply)
 {
-    u_char               *id;
     ngx_uint_t            i;
     exam_ledger_t         e;
     ngx_http_exam_put_t  *put;
@@ -462,23 +466,22 @@ ngx_http_exam_put_entries(ngx_http_exam_upload_t *u, redisReply *reply)
         return EXAM_OK;
     }
 
-    if (ngx_http_exam_ledger_entry(reply, 0, &e)
-        && (e.state == EXAM_SEG_RECEIVED || e.state == EXAM_SEG_STORED)
-        && e.has_sha256)
-    {
-        id = ngx_pnalloc(u->pool, e.upload.len + 1);
-        if (id == NULL) {
-            return EXAM_ERR_INTERNAL;
+    if (ngx_http_exam_ledger_entry(reply, 0, &e)) {
+
+        if (e.state == EXAM_SEG_REFUSED) {
+            ngx_http_exam_put_refused(u, &e);
+
+            return EXAM_OK;
         }
 
-        ngx_memcpy(id, e.upload.data, e.upload.len);
+        if (put->other_state == EXAM_SEG_NONE
+            && (e.state == EXAM_SEG_RECEIVED || e.state == EXAM_SEG_STORED)
+            && e.has_sha256)
+        {
+            return ngx_http_exam_put_known(u, &e);
+        }
 
-        put->other_id = exam_str_make(id, e.upload.len);
-        put->other_state = e.state;
-        put->other.bytes = e.bytes;
-        ngx_memcpy(put->other.sha256, e.sha256, EXAM_HASH_LEN);
-
-        return EXAM_OK;
+        put->beyond = 0;
     }
 
     for (i = 1; put->beyond && i < reply->elements; i++) {
@@ -488,6 +491,50 @@ ngx_http_exam_put_entries(ngx_http_exam_upload_t *u, redisReply *reply)
     }
 
     return put->beyond ? EXAM_ERR_SEGMENT_NUMBER : EXAM_OK;
+}
+
+
+/* what the number has by the ledger, which may be another node's */
+
+static exam_err_e
+ngx_http_exam_put_known(ngx_http_exam_upload_t *u, const exam_ledger_t *e)
+{
+    u_char               *id;
+    ngx_http_exam_put_t  *put;
+
+    put = u->data;
+
+    id = ngx_pnalloc(u->pool, e->upload.len + 1);
+    if (id == NULL) {
+        return EXAM_ERR_INTERNAL;
+    }
+
+    ngx_memcpy(id, e->upload.data, e->upload.len);
+
+    put->other_id = exam_str_make(id, e->upload.len);
+    put->other_state = e->state;
+    put->other.bytes = e->bytes;
+    ngx_memcpy(put->other.sha256, e->sha256, EXAM_HASH_LEN);
+
+    return EXAM_OK;
+}
+
+
+/* wanted again: a receipt of the refused upload stands against no other one */
+
+static void
+ngx_http_exam_put_refused(ngx_http_exam_upload_t *u, const exam_ledger_t *e)
+{
+    ngx_http_exam_put_t  *put;
+
+    put = u->data;
+
+    if (ngx_http_exam_zone_refused(u->mcf->zone, put->seg.sid, put->seg.kind,
+                                   put->seg.n, e->upload)
+        == NGX_OK)
+    {
+        put->other_state = EXAM_SEG_NONE;
+    }
 }
 
 

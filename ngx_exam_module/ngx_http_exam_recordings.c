@@ -13,6 +13,12 @@
 
 #define NGX_HTTP_EXAM_RECORDINGS_PREFIX  "/api/v1/recordings/"
 #define NGX_HTTP_EXAM_LEDGER_BEFORE      1000    /* numbers a question */
+
+/* a character of the reason becomes six at most */
+
+#define NGX_HTTP_EXAM_LOOK_REPLY                                              \
+    (NGX_HTTP_EXAM_JSON_MAX + 6 * EXAM_REASON_MAX)
+
 #define NGX_HTTP_EXAM_LEDGER_FIELD       (EXAM_SID_HEX + EXAM_KIND_MAX + 8)
 
 
@@ -559,7 +565,7 @@ ngx_http_exam_look_answer(ngx_http_request_t *r,
     const ngx_http_exam_segment_t *seg, const redisReply *reply)
 {
     u_char                      id[EXAM_UPLOAD_MAX];
-    u_char                      memory[NGX_HTTP_EXAM_JSON_MAX];
+    u_char                      memory[NGX_HTTP_EXAM_LOOK_REPLY];
     exam_buf_t                  b;
     exam_ledger_t               e, here;
     const char                 *name;
@@ -572,9 +578,18 @@ ngx_http_exam_look_answer(ngx_http_request_t *r,
         e.bytes = -1;
     }
 
+    if (e.state == EXAM_SEG_REFUSED) {
+        (void) ngx_http_exam_zone_refused(mcf->zone, seg->sid, seg->kind,
+                                          seg->n, e.upload);
+    }
+
     ngx_http_exam_look_zone(mcf, seg, &here, id);
 
-    if (here.state > e.state) {
+    /* what the zone has beside a refusal came later */
+
+    if (here.state > e.state
+        || (e.state == EXAM_SEG_REFUSED && here.state != EXAM_SEG_NONE))
+    {
         e = here;
     }
 
@@ -610,7 +625,9 @@ ngx_http_exam_look_answer(ngx_http_request_t *r,
         exam_buf_lit(&b, "null");
     }
 
-    exam_buf_lit(&b, ",\"reason\":null}\n");
+    exam_buf_lit(&b, ",\"reason\":");
+    ngx_http_exam_look_text(&b, e.reason);
+    exam_buf_lit(&b, "}\n");
 
     ngx_http_finalize_request(r, ngx_http_exam_json(r, NGX_HTTP_OK, &b));
 }
@@ -665,6 +682,10 @@ ngx_http_exam_look_zone(ngx_http_exam_main_conf_t *mcf,
     }
 
     e->state = h.state;
+
+    if (h.state == EXAM_SEG_LOST) {
+        return;
+    }
 
     exam_buf_init(&b, id, EXAM_UPLOAD_MAX);
     ngx_http_exam_upload_id(&b, mcf, h.upload);

@@ -16,13 +16,6 @@
 #define NGX_HTTP_EXAM_AWAIT_S  15
 
 
-static ngx_http_exam_segs_t *ngx_http_exam_segs_locked(
-    ngx_http_exam_shard_t *shard, const uint8_t sid[EXAM_SID_LEN],
-    ngx_uint_t make);
-static void ngx_http_exam_ranges_of(ngx_http_exam_segs_t *segs,
-    ngx_uint_t kind, exam_ranges_t *set);
-static ngx_http_exam_hash_t *ngx_http_exam_hash_of(ngx_http_exam_segs_t *segs,
-    ngx_uint_t kind, uint32_t n);
 static ngx_http_exam_hash_t *ngx_http_exam_hash_place(
     ngx_http_exam_segs_t *segs);
 
@@ -145,7 +138,7 @@ ngx_http_exam_zone_segment(ngx_http_exam_zone_t *zone,
         goto done;
     }
 
-    ngx_http_exam_ranges_of(segs, kind, &set);
+    ngx_http_exam_received_of(segs, kind, &set);
 
     if (highest && set.n > 0) {
         *highest = ngx_max(*highest, exam_ranges_highest(&set));
@@ -166,6 +159,15 @@ ngx_http_exam_zone_segment(ngx_http_exam_zone_t *zone,
 
     } else if (exam_ranges_has(&set, n)) {
         rc = NGX_AGAIN;
+
+    } else {
+        ngx_http_exam_lost_of(segs, kind, &set);
+
+        if (exam_ranges_has(&set, n)) {
+            ngx_memzero(seg, sizeof(ngx_http_exam_hash_t));
+            seg->state = EXAM_SEG_LOST;
+            rc = NGX_OK;
+        }
     }
 
 done:
@@ -270,13 +272,16 @@ ngx_http_exam_zone_segment_commit(ngx_http_exam_zone_t *zone,
         *h = *seg;
         h->state = EXAM_SEG_RECEIVED;
         h->pid = 0;
+        h->at = ngx_current_msec;
     }
 
-    ngx_http_exam_ranges_of(segs, seg->kind, &set);
+    ngx_http_exam_received_of(segs, seg->kind, &set);
 
     if (exam_ranges_add(&set, seg->n, seg->n)) {
-        segs->nranges[seg->kind] = set.n;
+        ngx_http_exam_received_keep(segs, seg->kind, &set);
     }
+
+    ngx_http_exam_arrived_locked(segs, seg->kind, seg->n);
 
 done:
 
@@ -311,8 +316,9 @@ ngx_http_exam_zone_segment_abort(ngx_http_exam_zone_t *zone,
 
 
 ngx_int_t
-ngx_http_exam_zone_received(ngx_http_exam_zone_t *zone,
-    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, exam_ranges_t *out)
+ngx_http_exam_zone_ranges(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, exam_ranges_t *received,
+    exam_ranges_t *lost)
 {
     ngx_int_t               rc;
     exam_ranges_t           set;
@@ -327,8 +333,19 @@ ngx_http_exam_zone_received(ngx_http_exam_zone_t *zone,
     segs = ngx_http_exam_segs_locked(shard, sid, 0);
 
     if (segs != NULL) {
-        ngx_http_exam_ranges_of(segs, kind, &set);
-        rc = exam_ranges_merge(out, &set) ? NGX_OK : NGX_ERROR;
+        rc = NGX_OK;
+
+        ngx_http_exam_received_of(segs, kind, &set);
+
+        if (!exam_ranges_merge(received, &set)) {
+            rc = NGX_ERROR;
+        }
+
+        ngx_http_exam_lost_of(segs, kind, &set);
+
+        if (!exam_ranges_merge(lost, &set)) {
+            rc = NGX_ERROR;
+        }
     }
 
     ngx_http_exam_shard_unlock(shard);
@@ -358,7 +375,7 @@ ngx_http_exam_zone_stored(ngx_http_exam_zone_t *zone,
 }
 
 
-static ngx_http_exam_segs_t *
+ngx_http_exam_segs_t *
 ngx_http_exam_segs_locked(ngx_http_exam_shard_t *shard,
     const uint8_t sid[EXAM_SID_LEN], ngx_uint_t make)
 {
@@ -378,8 +395,8 @@ ngx_http_exam_segs_locked(ngx_http_exam_shard_t *shard,
 }
 
 
-static void
-ngx_http_exam_ranges_of(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
+void
+ngx_http_exam_received_of(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
     exam_ranges_t *set)
 {
     exam_ranges_init(set, segs->ranges[kind], NGX_HTTP_EXAM_RANGES);
@@ -387,7 +404,15 @@ ngx_http_exam_ranges_of(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
 }
 
 
-static ngx_http_exam_hash_t *
+void
+ngx_http_exam_received_keep(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
+    const exam_ranges_t *set)
+{
+    segs->nranges[kind] = set->n;
+}
+
+
+ngx_http_exam_hash_t *
 ngx_http_exam_hash_of(ngx_http_exam_segs_t *segs, ngx_uint_t kind, uint32_t n)
 {
     ngx_uint_t             i;
@@ -468,7 +493,7 @@ ngx_http_exam_awaits_locked(ngx_http_exam_session_t *s)
     }
 
     for (i = 0; i < EXAM_KINDS_MAX; i++) {
-        ngx_http_exam_ranges_of(s->segs, i, &set);
+        ngx_http_exam_received_of(s->segs, i, &set);
 
         if (set.n > 0 && exam_ranges_highest(&set) > s->stored[i]) {
             return 1;

@@ -542,6 +542,8 @@ ngx_http_exam_learn_locked(ngx_http_exam_shard_t *shard,
         s->stored[i] = ngx_max(s->stored[i], answer->stored[i]);
     }
 
+    ngx_http_exam_resend_locked(shard, s, answer);
+
     if (answer->gen > s->gen) {
         ngx_http_exam_end_locked(shard, s, EXAM_ENDED_REPLACED);
 

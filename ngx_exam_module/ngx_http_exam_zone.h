@@ -35,6 +35,7 @@
 #define NGX_HTTP_EXAM_NODE_SIZE     512
 #define NGX_HTTP_EXAM_LINE          64      /* of the processor's cache */
 #define NGX_HTTP_EXAM_RANGES        8       /* ranges of received a kind */
+#define NGX_HTTP_EXAM_LOST          4       /* ranges of lost a kind */
 #define NGX_HTTP_EXAM_HASHES        8       /* last hashes a session */
 #define NGX_HTTP_EXAM_OPEN_MAX      16      /* open uploads a session */
 #define NGX_HTTP_EXAM_BUCKETS       28      /* of a histogram: 2^n us */
@@ -89,6 +90,7 @@ typedef struct {
     uint16_t                      slot;
     uint32_t                      n;
     ngx_pid_t                     pid;      /* who is finishing it */
+    ngx_msec_t                    at;       /* of the receipt */
     int64_t                       bytes;
     uint8_t                       sha256[EXAM_HASH_LEN];
     uint8_t                       upload[16];
@@ -99,6 +101,14 @@ struct ngx_http_exam_segs_s {
     uint32_t                      next;     /* ring position in hashes */
     uint32_t                      nranges[EXAM_KINDS_MAX];
     exam_range_t                  ranges[EXAM_KINDS_MAX][NGX_HTTP_EXAM_RANGES];
+
+    /* given up by the client, none of them received */
+    uint32_t                      nlost[EXAM_KINDS_MAX];
+    exam_range_t                  lost[EXAM_KINDS_MAX][NGX_HTTP_EXAM_LOST];
+
+    uint32_t                      nresend;  /* as Redis told last */
+    exam_resend_t                 resend[EXAM_RESEND_MAX];
+
     ngx_http_exam_hash_t          hashes[NGX_HTTP_EXAM_HASHES];
     struct {
         ngx_pid_t                 pid;      /* 0 = free */
@@ -342,7 +352,8 @@ void ngx_http_exam_zone_upload_close(ngx_http_exam_zone_t *zone,
     const uint8_t sid[EXAM_SID_LEN], ngx_uint_t slot);
 
 /*
- * NGX_OK: *seg is a copy (state RECEIVING while somebody finishes it);
+ * NGX_OK: *seg is a copy (state RECEIVING while somebody finishes it; of a LOST
+ * one nothing but the state is set);
  * NGX_AGAIN: the number was received, its hash is no longer here;
  * NGX_DECLINED: nothing known of it.  *highest (may be NULL): the highest
  * number received or stored as far as the zone knows, -1 none, -2 not known.
@@ -367,10 +378,11 @@ void ngx_http_exam_zone_segment_commit(ngx_http_exam_zone_t *zone,
 void ngx_http_exam_zone_segment_abort(ngx_http_exam_zone_t *zone,
     const uint8_t sid[EXAM_SID_LEN], const ngx_http_exam_hash_t *seg);
 
-/* the received ranges of a kind, copied into the memory of out */
+/* received and lost ranges of a kind, into memory for as many as there are */
 
-ngx_int_t ngx_http_exam_zone_received(ngx_http_exam_zone_t *zone,
-    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, exam_ranges_t *out);
+ngx_int_t ngx_http_exam_zone_ranges(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, exam_ranges_t *received,
+    exam_ranges_t *lost);
 
 /* `stored` as settle answered it: raises the node's figure */
 
@@ -378,7 +390,55 @@ void ngx_http_exam_zone_stored(ngx_http_exam_zone_t *zone,
     const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, int32_t stored);
 
 
+/*
+ * ngx_http_exam_wanted.c.  The ledger calls this upload refused: its receipt
+ * counts no more.  NGX_ABORT: the number has come by another upload, which
+ * stands.
+ */
+
+ngx_int_t ngx_http_exam_zone_refused(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, uint32_t n,
+    exam_str_t upload);
+
+/* given up by the client; NGX_ABORT: it was received */
+
+ngx_int_t ngx_http_exam_zone_lost(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, uint32_t n);
+
+
 /* internal: for the zone's own files, heartbeat and flush */
+
+/* makes the object where `make` is set; NULL: none */
+
+ngx_http_exam_segs_t *ngx_http_exam_segs_locked(ngx_http_exam_shard_t *shard,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t make);
+
+ngx_http_exam_hash_t *ngx_http_exam_hash_of(ngx_http_exam_segs_t *segs,
+    ngx_uint_t kind, uint32_t n);
+
+/*
+ * One set of a kind as exam_ranges.h knows it; _keep() writes the number of its
+ * ranges back after a change.
+ */
+
+void ngx_http_exam_received_of(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
+    exam_ranges_t *set);
+void ngx_http_exam_received_keep(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
+    const exam_ranges_t *set);
+void ngx_http_exam_lost_of(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
+    exam_ranges_t *set);
+void ngx_http_exam_lost_keep(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
+    const exam_ranges_t *set);
+
+/* what the flush was answered: those numbers are no longer received here */
+
+void ngx_http_exam_resend_locked(ngx_http_exam_shard_t *shard,
+    ngx_http_exam_session_t *s, const exam_flush_answer_t *answer);
+
+/* the number has come: neither lost nor wanted any more */
+
+void ngx_http_exam_arrived_locked(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
+    uint32_t n);
 
 /* 1: an upload is open or being finished; segs may be NULL */
 

@@ -277,14 +277,14 @@ static void
 test_random(void)
 {
     int                   round, step;
-    bool                  add, miss, cut;
+    bool                  add, miss, cut, gone;
     uint32_t              k, lo, hi;
     uint64_t              bits[2], span, want;
     exam_range_t          m[2][MAX], mo[BITS];
     exam_ranges_t         s[2], out;
     const exam_ranges_t  *sets[2] = { &s[0], &s[1] };
 
-    add = miss = cut = true;
+    add = miss = cut = gone = true;
 
     for (round = 0; round < 500; round++) {
 
@@ -317,10 +317,26 @@ test_random(void)
 
             cut = cut && exam_ranges_subtract(&out, &s[0], &s[1])
                   && sane(&out) && bits_of(&out) == (bits[0] & ~bits[1]);
+
+            lo = tap_random() % BITS;
+            want = bits[k] & ~((uint64_t) 1 << lo);
+
+            if (!exam_ranges_remove(&s[k], lo)) {
+
+                /* what is left is a part of it, and all of what is above */
+
+                gone = gone && s[k].n == MAX && (bits_of(&s[k]) & ~want) == 0
+                       && bits_of(&s[k]) >> lo == want >> lo;
+                want = bits_of(&s[k]);
+            }
+
+            gone = gone && sane(&s[k]) && bits_of(&s[k]) == want;
+            bits[k] = want;
         }
     }
 
     tap_ok(add, "10,000 random additions");
     tap_ok(miss, "10,000 times what is missing");
     tap_ok(cut, "10,000 differences");
+    tap_ok(gone, "10,000 removals");
 }
