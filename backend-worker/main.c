@@ -198,6 +198,11 @@ worker_start(worker_t *w)
         return -1;
     }
 
+    if (!w->once && worker_journal_start(w) == -1) {
+        exam_log(EXAM_LOG_ALERT, "worker", errno, "cannot start threads");
+        return -1;
+    }
+
     /* a probe that does not start is tried again with the first file */
 
     w->probe.fd = -1;
@@ -216,6 +221,7 @@ worker_start(worker_t *w)
 static void
 worker_stop(worker_t *w)
 {
+    worker_journal_stop(w);
     worker_figures_stop(w);
     worker_pool_stop(&w->pool);
     worker_probe_stop(&w->probe);
@@ -259,7 +265,7 @@ worker_folders(worker_t *w)
     char    path[EXAM_PATH_MAX + 16];
     size_t  i;
 
-    static const char *const  folders[] = { "ready", "work", "bad" };
+    static const char *const  folders[] = { "ready", "work", "bad", "journal" };
 
     for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", w->conf.spool, folders[i]);

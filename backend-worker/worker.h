@@ -2,8 +2,9 @@
 /*
  * exam-worker: moves finished uploads from the spool to the store and to MySQL
  * (DESIGN 6, "Worker").  One process a spool, held by flock; one thread runs
- * everything in batches, helped by a pool that does the work on files, and by
- * one thread that reports figures.
+ * everything of uploads in batches, helped by a pool that does the work on
+ * files; one thread takes the journals over, one watches presence, one reports
+ * figures.
  *
  *   main.c            options, signals, lock, start and end
  *   worker_loop.c     what comes when: tick, gather, batch
@@ -14,6 +15,7 @@
  *   worker_sidecar.c  the record beside it    worker_db.c      the table
  *   worker_ledger.c   Redis learns it         worker_live.c    Redis refilled
  *   worker_recheck.c  side-cars against the table
+ *   worker_journal.c  the journals            worker_watch.c   who is late
  *
  * The order of the steps is the safety: whatever moment the process ends at,
  * what is left in the spool says what is to be done again, and doing a step
@@ -191,7 +193,7 @@ typedef enum {
 } worker_mode_e;
 
 
-/* written by the main thread, read by the one that reports */
+/* written by the threads that work, read by the one that reports */
 
 typedef struct {
     _Atomic int      mode;          /* worker_mode_e */
@@ -199,6 +201,10 @@ typedef struct {
     _Atomic int64_t  processing_ms; /* of the last batch */
     _Atomic int64_t  stored;
     _Atomic int64_t  failed;
+    _Atomic int64_t  journal_lag;           /* bytes not taken over */
+    _Atomic int64_t  journal_records;
+    _Atomic int64_t  journal_refused;       /* by the tables */
+    _Atomic int64_t  journal_damaged;       /* lines with a wrong CRC */
     _Atomic bool     stop;
     bool             started;
     pthread_t        thread;
@@ -218,6 +224,10 @@ typedef struct {
 } worker_db_t;
 
 
+typedef struct worker_journal_s  worker_journal_t;
+typedef struct worker_watch_s  worker_watch_t;
+
+
 typedef struct {
     exam_conf_t       conf;
     exam_str_t        node;
@@ -234,6 +244,8 @@ typedef struct {
     worker_scan_t     scan;
     worker_stream_t   stream;
     worker_figures_t  figures;
+    worker_journal_t *journal;      /* NULL: not started */
+    worker_watch_t   *watch;        /* likewise */
     worker_batch_t    batch;
     exam_backoff_t    disk;         /* while nothing can be stored */
     char              loaded[EXAM_LOADED_MAX];
@@ -391,7 +403,7 @@ EXAM_MUST_CHECK exam_db_e worker_insert_same(worker_t *w, worker_item_t *item,
 
 void worker_ledger_settle(worker_t *w, worker_batch_t *b);
 
-/* raises one entry in the pipeline */
+/* raises one entry in the pipeline; a length of -1: no upload is known */
 
 exam_redis_e worker_ledger_append(exam_redis_t *redis,
     const exam_manifest_t *m, exam_seg_e state, exam_str_t node,
@@ -411,6 +423,13 @@ void worker_live_tick(worker_t *w);
 /* worker_recheck.c: the last hour's side-cars against the table */
 
 void worker_recheck(worker_t *w);
+
+
+/* worker_journal.c: a thread; `once`: all there is, in the caller's */
+
+EXAM_MUST_CHECK int worker_journal_start(worker_t *w);
+void worker_journal_stop(worker_t *w);
+void worker_journal_once(worker_t *w);
 
 
 /* worker_figures.c */

@@ -114,7 +114,7 @@ static void
 worker_figures_write(worker_t *w, exam_redis_t *redis,
     const exam_mysql_health_t *health)
 {
-    char          key[EXAM_KEY_MAX], text[512], ttl[8], *p, *name;
+    char          key[EXAM_KEY_MAX], text[768], ttl[8], *p, *name;
     size_t        n;
     int64_t       now, oldest;
     exam_str_t    args[40];
@@ -135,14 +135,20 @@ worker_figures_write(worker_t *w, exam_redis_t *redis,
              " stored_total %" PRId64 " failed_total %" PRId64 " ready %u"
              " mysql_state %s mysql_latency_ms %" PRId64
              " mysql_connections %" PRId64 " mysql_max_connections %" PRId64
-             " mysql_slow_queries %" PRId64 " updated_at %" PRId64, mode,
+             " mysql_slow_queries %" PRId64
+             " journal_lag_bytes %" PRId64 " journal_records_total %" PRId64
+             " journal_refused_total %" PRId64
+             " journal_damaged_total %" PRId64 " updated_at %" PRId64, mode,
              oldest == 0 || oldest > now ? 0 : (now - oldest) / 1000,
              atomic_load(&w->figures.processing_ms),
              atomic_load(&w->figures.stored), atomic_load(&w->figures.failed),
              worker_figures_ready(w), health->latency_ms < 0 ? "down" : "up",
              health->latency_ms < 0 ? 0 : health->latency_ms,
              health->connections, health->max_connections,
-             health->slow_queries, now);
+             health->slow_queries, atomic_load(&w->figures.journal_lag),
+             atomic_load(&w->figures.journal_records),
+             atomic_load(&w->figures.journal_refused),
+             atomic_load(&w->figures.journal_damaged), now);
 
     args[0] = exam_str("HSET");
     args[1] = exam_str_make(key, strlen(key));

@@ -82,6 +82,13 @@ worker_ledger_append(exam_redis_t *redis, const exam_manifest_t *m,
     exam_buf_uint(&b, m->n);
     args[5] = exam_str_make(b.start, exam_buf_len(&b));
 
+    if (m->length < 0) {
+        args[9] = exam_str("-");
+        args[10] = exam_str("-");
+
+        return exam_redis_append_eval(redis, EXAM_SCRIPT_SETTLE, 11, args);
+    }
+
     b.start = b.pos;
     exam_buf_int(&b, m->length);
     args[9] = exam_str_make(b.start, exam_buf_len(&b));

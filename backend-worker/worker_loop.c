@@ -70,6 +70,7 @@ worker_loop(worker_t *w)
 
     if (w->once && worker_quit == 0) {
         worker_tick(w);
+        worker_journal_once(w);
     }
 
     worker_scan_close(w);

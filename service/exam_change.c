@@ -278,6 +278,7 @@ exam_change_over(exam_mysql_t *db, exam_redis_t *redis, const char *actor,
 static exam_db_e
 exam_change_do_over(exam_mysql_t *db, exam_live_exam_t *e, void *data)
 {
+    bool                 paused;
     int64_t              extra_s;
     exam_db_e            rc;
     exam_str_t           exam;
@@ -297,19 +298,32 @@ exam_change_do_over(exam_mysql_t *db, exam_live_exam_t *e, void *data)
     exam = exam_str_make(e->id, strlen(e->id));
     extra_s = 0;
 
-    rc = exam_stmt_query(&stmt, db, "SELECT MAX(extra_s) FROM students "
+    paused = false;
+
+    rc = exam_stmt_query(&stmt, db, "SELECT MAX(extra_s), "
+                         "MAX(paused AND NOT finish) FROM students "
                          "WHERE exam = ?", &exam, 1);
 
-    /* NULL without students is 0; less than nothing shortens no other's */
+    /* NULL, without students, is 0; the exam itself ends no earlier */
 
     if (rc == EXAM_DB_OK && exam_stmt_col_int(&stmt, 0) > 0) {
         extra_s = exam_stmt_col_int(&stmt, 0);
+    }
+
+    if (rc == EXAM_DB_OK) {
+        paused = exam_stmt_col_int(&stmt, 1) != 0;
     }
 
     exam_stmt_close(&stmt);
 
     if (rc != EXAM_DB_OK) {
         return rc == EXAM_DB_END ? EXAM_DB_RETRY : rc;
+    }
+
+    /* the pause of one student becomes extra time when it is over */
+
+    if (paused) {
+        return EXAM_DB_END;
     }
 
     over->ends_at = e->ends_at + e->pause_ms + extra_s * 1000;

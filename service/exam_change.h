@@ -71,7 +71,8 @@ void exam_change_close(exam_live_exam_t *e, int64_t now);
 
 /*
  * Closes an open exam whose last own end has come: ends_at, finished pauses and
- * the greatest extra time of its students.  While it is paused it does not end.
+ * the greatest extra time of its students.  While it, or anybody who has not
+ * finished, is paused it does not end.
  * REFUSED: not yet, *ends_at (ms) says when, 0 while nobody knows.
  */
 

@@ -21,6 +21,7 @@
 
 
 #define EXAM_CONF_SIZE_MAX  65536
+#define EXAM_CONF_HOUR      3600        /* s */
 #define EXAM_CONF_SYSTEM    "/etc/exam-monitor/exam.ini"
 
 #define exam_conf_field(f)  offsetof(exam_conf_t, f),                         \
@@ -34,6 +35,7 @@ typedef enum {
     EXAM_CONF_SOCKET,
     EXAM_CONF_PORT,
     EXAM_CONF_NUMBER,
+    EXAM_CONF_SECONDS,              /* 1 to an hour */
     EXAM_CONF_NODE,
     EXAM_CONF_KINDS,
     EXAM_CONF_SWITCH,
@@ -67,6 +69,8 @@ static int exam_conf_assign(exam_conf_parse_t *p, const char *section,
     const char *name, const char *value);
 static int exam_conf_set(exam_conf_parse_t *p, const exam_conf_key_t *key,
     const char *value);
+static int exam_conf_set_number(exam_conf_parse_t *p,
+    const exam_conf_key_t *key, const char *value, unsigned min, unsigned max);
 static int exam_conf_set_kinds(exam_conf_parse_t *p, const char *value);
 static int exam_conf_set_path(exam_conf_parse_t *p, const exam_conf_key_t *key,
     const char *value);
@@ -116,6 +120,11 @@ static const exam_conf_key_t  exam_conf_keys[] = {
     { "worker", "verify", EXAM_CONF_VERIFY, exam_conf_field(verify) },
     { "worker", "log", EXAM_CONF_PATH_OPTIONAL, exam_conf_field(log) },
     { "worker", "pid", EXAM_CONF_PATH_OPTIONAL, exam_conf_field(pid) },
+    { "worker", "journal_days", EXAM_CONF_NUMBER,
+      exam_conf_field(journal_days) },
+    { "worker", "heartbeat_s", EXAM_CONF_SECONDS,
+      exam_conf_field(heartbeat_s) },
+    { "worker", "offline_s", EXAM_CONF_SECONDS, exam_conf_field(offline_s) },
 };
 
 #define EXAM_CONF_NKEYS  (sizeof(exam_conf_keys) / sizeof(exam_conf_keys[0]))
@@ -266,6 +275,9 @@ exam_conf_defaults(exam_conf_t *conf)
     conf->mysql.port = 3306;
     conf->probe = true;
     conf->verify = EXAM_VERIFY_SAMPLE;
+    conf->journal_days = 30;
+    conf->heartbeat_s = 30;
+    conf->offline_s = 90;
 
     /* too long: left empty, exam_conf_check() finds it */
 
@@ -382,8 +394,6 @@ exam_conf_set(exam_conf_parse_t *p, const exam_conf_key_t *key,
 {
     bool         all;
     char        *out;
-    unsigned     port;
-    uint64_t     n;
     exam_str_t   s;
 
     out = (char *) p->conf + key->offset;
@@ -404,17 +414,13 @@ exam_conf_set(exam_conf_parse_t *p, const exam_conf_key_t *key,
         return exam_conf_set_kinds(p, value);
 
     case EXAM_CONF_NUMBER:
+        return exam_conf_set_number(p, key, value, 0, INT_MAX);
+
     case EXAM_CONF_PORT:
-        port = (key->type == EXAM_CONF_PORT);
+        return exam_conf_set_number(p, key, value, 1, 65535);
 
-        if (!exam_uint_parse(s.data, s.len, port ? 65535 : INT_MAX, &n)
-            || n < port)
-        {
-            return exam_conf_fail(p, "bad %s \"%.64s\"", key->name, value);
-        }
-
-        *(unsigned *) (void *) out = (unsigned) n;
-        return 0;
+    case EXAM_CONF_SECONDS:
+        return exam_conf_set_number(p, key, value, 1, EXAM_CONF_HOUR);
 
     case EXAM_CONF_SWITCH:
         return exam_conf_set_choice(p, key, value, "on", "off", (bool *) out);
@@ -458,6 +464,24 @@ exam_conf_set(exam_conf_parse_t *p, const exam_conf_key_t *key,
     }
 
     memcpy(out, value, s.len + 1);
+
+    return 0;
+}
+
+
+static int
+exam_conf_set_number(exam_conf_parse_t *p, const exam_conf_key_t *key,
+    const char *value, unsigned min, unsigned max)
+{
+    uint64_t  n;
+
+    if (!exam_uint_parse((const uint8_t *) value, strlen(value), max, &n)
+        || n < min)
+    {
+        return exam_conf_fail(p, "bad %s \"%.64s\"", key->name, value);
+    }
+
+    *(unsigned *) (void *) ((char *) p->conf + key->offset) = (unsigned) n;
 
     return 0;
 }
@@ -624,6 +648,13 @@ exam_conf_check(exam_conf_parse_t *p)
         || p->conf->keys[0] == '\0')
     {
         return exam_conf_fail(p, "the folder's path is too long");
+    }
+
+    /* who is late is not offline yet */
+
+    if (2 * p->conf->offline_s <= 3 * p->conf->heartbeat_s) {
+        return exam_conf_fail(p, "offline_s is not more than one and a half "
+                              "of heartbeat_s");
     }
 
     return 0;

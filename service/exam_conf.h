@@ -71,6 +71,9 @@ typedef struct {
     exam_verify_e      verify;
     char               log[EXAM_PATH_MAX];      /* "" = standard error */
     char               pid[EXAM_PATH_MAX];      /* "" = no pid file */
+    unsigned           journal_days;            /* 0 = kept for ever */
+    unsigned           heartbeat_s;
+    unsigned           offline_s;
 } exam_conf_t;
 
 

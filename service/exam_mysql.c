@@ -43,7 +43,7 @@ typedef exam_db_e (*exam_mysql_row_pt)(void *data, MYSQL_ROW row,
 static bool exam_mysql_lost(unsigned code);
 static bool exam_mysql_trouble(unsigned code);
 static bool exam_mysql_conflict(unsigned code);
-static void exam_mysql_options(MYSQL *conn);
+static void exam_mysql_options(MYSQL *conn, unsigned timeout_s);
 static exam_db_e exam_mysql_setup(exam_mysql_t *db, bool database);
 static exam_db_e exam_mysql_identify(exam_mysql_t *db);
 static exam_db_e exam_mysql_rows(exam_mysql_t *db, const char *sql,
@@ -194,7 +194,7 @@ exam_mysql_connect(exam_mysql_t *db, bool database)
         return exam_mysql_fail(db, CR_OUT_OF_MEMORY, "out of memory");
     }
 
-    exam_mysql_options(db->conn);
+    exam_mysql_options(db->conn, db->timeout_s);
 
     socket = (conf->socket[0] != '\0') ? conf->socket : NULL;
     host = (socket != NULL) ? "localhost" : conf->host;
@@ -226,12 +226,12 @@ exam_mysql_connect(exam_mysql_t *db, bool database)
 
 
 static void
-exam_mysql_options(MYSQL *conn)
+exam_mysql_options(MYSQL *conn, unsigned timeout_s)
 {
     unsigned int  connect, io;
 
-    connect = EXAM_DB_CONNECT_S;
-    io = EXAM_DB_IO_S;
+    connect = timeout_s != 0 ? timeout_s : EXAM_DB_CONNECT_S;
+    io = timeout_s != 0 ? timeout_s : EXAM_DB_IO_S;
 
     /*
      * mysql_options() fails for unknown options only.  Reconnecting is off by

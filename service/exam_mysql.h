@@ -42,6 +42,7 @@ typedef enum {
 typedef struct {
     MYSQL              *conn;       /* NULL: not connected */
     exam_mysql_conf_t   conf;
+    unsigned            timeout_s;  /* for who cannot wait long; 0: as below */
     unsigned            epoch;      /* rises with each connection */
     unsigned            code;       /* server's or client's number, 0 none */
     char                error[EXAM_DB_ERROR_MAX];   /* of the last failure */

@@ -124,6 +124,11 @@ probe = on
 verify = sample
 log = log/worker.log
 pid = run/worker.pid
+; days that journals stay in the spool once MySQL has them; 0: for ever
+journal_days = 30
+; a candidate is late after one and a half intervals of the heartbeat
+heartbeat_s = 30
+offline_s = 90
 END
 }
 
