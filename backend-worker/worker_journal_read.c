@@ -251,16 +251,18 @@ worker_journal_refuse(worker_journal_t *j, const worker_journal_file_t *f,
 
     j->batch.refused++;
 
-    exam_log(EXAM_LOG_ALERT, "journal", 0, "a record at %lld of \"%s\" is not "
-             "taken: %s", (long long) offset, f->name, why);
-
     if (j->kept == -1) {
         j->kept = worker_journal_count_bad(j);
     }
 
+    /* so many are a fault of ours: the journals and the counter tell it */
+
     if (j->kept >= WORKER_JOURNAL_BAD) {
         return;
     }
+
+    exam_log(EXAM_LOG_ALERT, "journal", 0, "a record at %lld of \"%s\" is not "
+             "taken: %s", (long long) offset, f->name, why);
 
     snprintf(path, sizeof(path), "%s/bad/journal-%.*s-%lld.line",
              j->w->conf.spool, (int) (strlen(f->name) - 4), f->name,

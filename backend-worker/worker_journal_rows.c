@@ -43,6 +43,7 @@ static exam_db_e worker_rows_insert(worker_journal_t *j, worker_table_e table,
 static exam_db_e worker_rows_position(worker_journal_t *j);
 static void worker_rows_known(exam_stmt_t *s, unsigned i, int64_t value,
     bool known);
+static void worker_rows_text(exam_stmt_t *s, unsigned i, exam_str_t value);
 static void worker_rows_session(exam_stmt_t *s, unsigned i,
     const worker_record_t *r);
 static void worker_rows_presence(exam_stmt_t *s, unsigned i,
@@ -147,15 +148,16 @@ static const worker_table_t  worker_rows_tables_of[WORKER_TABLES] = {
     /* one id, two receipts: the earlier one is the event */
 
 #define WORKER_EVENT(column)                                                  \
-    column " = IF((VALUES(received_at), VALUES(node)) <= "                    \
-    "(received_at, node), VALUES(" column "), " column ")"
+    column " = IF((VALUES(received_at), VALUES(node), VALUES(type), "         \
+    "COALESCE(VALUES(data), '')) <= (received_at, node, type, "               \
+    "COALESCE(data, '')), VALUES(" column "), " column ")"
 
     { "INSERT INTO events (exam, student, session, event, type, client_time, "
       "offset_ms, received_at, node, data) VALUES ",
       "(?,?,?,?,?,?,?,?,?,?)",
       " ON DUPLICATE KEY UPDATE "
-      WORKER_EVENT("type") ", " WORKER_EVENT("client_time") ", "
-      WORKER_EVENT("offset_ms") ", " WORKER_EVENT("data") ", "
+      WORKER_EVENT("client_time") ", " WORKER_EVENT("offset_ms") ", "
+      WORKER_EVENT("data") ", " WORKER_EVENT("type") ", "
       WORKER_EVENT("node") ", " WORKER_EVENT("received_at"),
       10, worker_rows_event },
 
@@ -357,6 +359,15 @@ worker_rows_known(exam_stmt_t *s, unsigned i, int64_t value, bool known)
 }
 
 
+/* what is empty has no bytes to point to, which would be NULL */
+
+static void
+worker_rows_text(exam_stmt_t *s, unsigned i, exam_str_t value)
+{
+    exam_stmt_text(s, i, value.len != 0 ? value : exam_str(""));
+}
+
+
 static void
 worker_rows_session(exam_stmt_t *s, unsigned i, const worker_record_t *r)
 {
@@ -369,7 +380,7 @@ worker_rows_session(exam_stmt_t *s, unsigned i, const worker_record_t *r)
     exam_stmt_text(s, i++, r->r.student);
     exam_stmt_int(s, i++, (int64_t) r->r.gen);
     exam_stmt_text(s, i++, r->r.node);
-    exam_stmt_text(s, i++, r->r.ip);
+    worker_rows_text(s, i++, r->r.ip);
     worker_rows_known(s, i++, r->r.login_at, r->r.login_at > 0);
     exam_stmt_cstr(s, i++, end ? exam_ended_name(r->r.ended) : "");
     worker_rows_known(s, i++, r->r.at, end);
@@ -460,5 +471,5 @@ worker_rows_lost(exam_stmt_t *s, unsigned i, const worker_record_t *r)
     exam_stmt_text(s, i++, r->r.exam);
     exam_stmt_text(s, i++, r->r.student);
     exam_stmt_int(s, i++, r->r.at);
-    exam_stmt_text(s, i++, r->r.reason);
+    worker_rows_text(s, i++, r->r.reason);
 }
