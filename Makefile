@@ -33,6 +33,14 @@ HARDEN   =
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 endif
 
+# t/fuzz, by clang: "make fuzz FLAVOUR=fuzz CC=clang"
+ifneq ($(findstring fuzz,$(FLAVOUR)),)
+OPT      = -O1 -g -fno-omit-frame-pointer
+HARDEN   =
+SANITIZE = -fsanitize=fuzzer-no-link,address,undefined \
+           -fno-sanitize-recover=undefined
+endif
+
 ifneq ($(findstring debug,$(FLAVOUR)),)
 OPT      = -O0 -g
 HARDEN   =
@@ -61,6 +69,9 @@ ctl_src        := $(filter-out $(ctl_main),$(call sources,examctl))
 unit_main      := $(call mains,t/unit)
 unit_src       := $(filter-out $(unit_main),$(call sources,t/unit))
 
+# the whole of nginx is no parser of core: util/fuzz.sh links that one
+fuzz_src       := $(filter-out t/fuzz/nginx.c,$(call sources,t/fuzz))
+
 core_lib    = $(BUILD)/libcore.a
 service_lib = $(BUILD)/libservice.a
 worker_lib  = $(BUILD)/libworker.a
@@ -69,6 +80,7 @@ unit_lib    = $(BUILD)/libunit.a
 
 PROGRAMS = $(BUILD)/bin/exam-worker $(BUILD)/bin/examctl
 UNITS    = $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(unit_main))
+FUZZERS  = $(patsubst t/fuzz/%.c,$(BUILD)/fuzz/%,$(fuzz_src))
 
 
 # other flags than the last time: everything is compiled anew
@@ -88,7 +100,12 @@ unit: $(UNITS)
 list-units:
 	@for i in $(UNITS); do echo $$i; done
 
-.PHONY: all core unit list-units
+fuzz: $(FUZZERS)
+
+list-fuzz:
+	@for i in $(FUZZERS); do echo $$i; done
+
+.PHONY: all core unit list-units fuzz list-fuzz
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -109,6 +126,11 @@ $(BUILD)/unit/%: $(BUILD)/t/unit/%.o $(unit_lib) $(worker_lib) $(ctl_lib) \
                  $(service_lib) $(core_lib)
 	@mkdir -p $(@D)
 	$(ld_line) $(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+
+$(BUILD)/fuzz/%: $(BUILD)/t/fuzz/%.o $(core_lib)
+	@mkdir -p $(@D)
+	$(ld_line) $(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 
 $(core_lib):    $(call objs,$(core_src))

@@ -12,8 +12,8 @@
  */
 
 
+#include "../core/exam_digest.h"
 #include "ngx_http_exam_doorbell.h"
-#include "ngx_http_exam_digest.h"
 
 #include <sys/random.h>
 
@@ -206,19 +206,19 @@ ngx_http_exam_put_digest(ngx_http_request_t *r, uint8_t digest[EXAM_HASH_LEN],
             continue;
         }
 
-        switch (ngx_http_exam_digest_parse(exam_str_make(h[i].value.data,
-                                                         h[i].value.len),
-                                           digest))
+        switch (exam_digest_parse(exam_str_make(h[i].value.data,
+                                                h[i].value.len),
+                                  digest))
         {
 
-        case NGX_HTTP_EXAM_DIGEST_SHA256:
+        case EXAM_DIGEST_SHA256:
             *has = 1;
             break;
 
-        case NGX_HTTP_EXAM_DIGEST_MALFORMED:
+        case EXAM_DIGEST_MALFORMED:
             return EXAM_ERR_BAD_DIGEST;
 
-        case NGX_HTTP_EXAM_DIGEST_NONE:
+        case EXAM_DIGEST_NONE:
             break;
         }
     }

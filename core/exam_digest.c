@@ -1,6 +1,7 @@
 
 /*
- * Parser of Content-Digest; see the header.
+ * The request field Content-Digest (RFC 9530).  Called by the module before the
+ * body of an upload is read; pure, no allocation, any thread.
  *
  * As strict as RFC 8941: what is not a dictionary of byte sequences is
  * malformed as a whole, so that a client's mistake is told and not passed over.
@@ -8,78 +9,75 @@
  */
 
 
-#include "ngx_http_exam_digest.h"
+#include "exam_digest.h"
 
 
 typedef struct {
     const uint8_t  *pos;
     const uint8_t  *end;
-} ngx_http_exam_digest_t;
+} exam_digest_t;
 
 
-static bool ngx_http_exam_digest_key(ngx_http_exam_digest_t *d,
-    exam_str_t *key);
-static bool ngx_http_exam_digest_bytes(ngx_http_exam_digest_t *d,
-    exam_str_t *value);
-static bool ngx_http_exam_digest_parameters(ngx_http_exam_digest_t *d);
-static bool ngx_http_exam_digest_bare(ngx_http_exam_digest_t *d);
-static bool ngx_http_exam_digest_decode(exam_str_t value,
-    uint8_t out[EXAM_HASH_LEN]);
-static int ngx_http_exam_digest_digit(uint8_t c);
-static void ngx_http_exam_digest_spaces(ngx_http_exam_digest_t *d);
-static bool ngx_http_exam_digest_skip(ngx_http_exam_digest_t *d, uint8_t c);
-static bool ngx_http_exam_digest_alpha(uint8_t c);
+static bool exam_digest_key(exam_digest_t *d, exam_str_t *key);
+static bool exam_digest_bytes(exam_digest_t *d, exam_str_t *value);
+static bool exam_digest_parameters(exam_digest_t *d);
+static bool exam_digest_bare(exam_digest_t *d);
+static bool exam_digest_decode(exam_str_t value, uint8_t out[EXAM_HASH_LEN]);
+static int exam_digest_digit(uint8_t c);
+static void exam_digest_spaces(exam_digest_t *d);
+static bool exam_digest_skip(exam_digest_t *d, uint8_t c);
+static bool exam_digest_alpha(uint8_t c);
 
 
-ngx_http_exam_digest_e
-ngx_http_exam_digest_parse(exam_str_t field, uint8_t sha256[EXAM_HASH_LEN])
+exam_digest_e
+exam_digest_parse(exam_str_t field, uint8_t sha256[EXAM_HASH_LEN])
 {
-    exam_str_t              key, value;
-    ngx_http_exam_digest_t  d;
-    ngx_http_exam_digest_e  found;
+    exam_str_t     key, value;
+    exam_digest_t  d;
+    exam_digest_e  found;
 
-    found = NGX_HTTP_EXAM_DIGEST_NONE;
+    found = EXAM_DIGEST_NONE;
 
     d.pos = field.data;
     d.end = field.data + field.len;
 
-    ngx_http_exam_digest_spaces(&d);
+    exam_digest_spaces(&d);
 
     while (d.pos < d.end) {
 
-        if (!ngx_http_exam_digest_key(&d, &key)
-            || !ngx_http_exam_digest_skip(&d, '=')
-            || !ngx_http_exam_digest_bytes(&d, &value)
-            || !ngx_http_exam_digest_parameters(&d))
+        if (!exam_digest_key(&d, &key)
+            || !exam_digest_skip(&d, '=')
+            || !exam_digest_bytes(&d, &value)
+            || !exam_digest_parameters(&d))
         {
-            return NGX_HTTP_EXAM_DIGEST_MALFORMED;
+            return EXAM_DIGEST_MALFORMED;
         }
 
         if (exam_str_eq(key, exam_str("sha-256"))) {
 
-            if (!ngx_http_exam_digest_decode(value, sha256)) {
-                return NGX_HTTP_EXAM_DIGEST_MALFORMED;
+            if (!exam_digest_decode(value, sha256)) {
+                return EXAM_DIGEST_MALFORMED;
             }
 
-            found = NGX_HTTP_EXAM_DIGEST_SHA256;
+            found = EXAM_DIGEST_SHA256;
         }
 
-        ngx_http_exam_digest_spaces(&d);
+        exam_digest_spaces(&d);
 
         if (d.pos == d.end) {
             break;
         }
 
-        if (!ngx_http_exam_digest_skip(&d, ',')) {
-            return NGX_HTTP_EXAM_DIGEST_MALFORMED;
+        if (!exam_digest_skip(&d, ',')) {
+            return EXAM_DIGEST_MALFORMED;
         }
 
-        ngx_http_exam_digest_spaces(&d);
+        exam_digest_spaces(&d);
 
         /* a comma must have a member behind it */
 
         if (d.pos == d.end) {
-            return NGX_HTTP_EXAM_DIGEST_MALFORMED;
+            return EXAM_DIGEST_MALFORMED;
         }
     }
 
@@ -90,7 +88,7 @@ ngx_http_exam_digest_parse(exam_str_t field, uint8_t sha256[EXAM_HASH_LEN])
 /* ( lcalpha / "*" ) *( lcalpha / DIGIT / "_" / "-" / "." / "*" ) */
 
 static bool
-ngx_http_exam_digest_key(ngx_http_exam_digest_t *d, exam_str_t *key)
+exam_digest_key(exam_digest_t *d, exam_str_t *key)
 {
     uint8_t         c;
     const uint8_t  *start;
@@ -124,46 +122,44 @@ ngx_http_exam_digest_key(ngx_http_exam_digest_t *d, exam_str_t *key)
 /* ":" *( base64 ) ":" */
 
 static bool
-ngx_http_exam_digest_bytes(ngx_http_exam_digest_t *d, exam_str_t *value)
+exam_digest_bytes(exam_digest_t *d, exam_str_t *value)
 {
     const uint8_t  *start;
 
-    if (!ngx_http_exam_digest_skip(d, ':')) {
+    if (!exam_digest_skip(d, ':')) {
         return false;
     }
 
     start = d->pos;
 
     while (d->pos < d->end
-           && (ngx_http_exam_digest_digit(*d->pos) >= 0 || *d->pos == '='))
+           && (exam_digest_digit(*d->pos) >= 0 || *d->pos == '='))
     {
         d->pos++;
     }
 
     *value = exam_str_make(start, (size_t) (d->pos - start));
 
-    return ngx_http_exam_digest_skip(d, ':');
+    return exam_digest_skip(d, ':');
 }
 
 
 /* *( ";" *SP key [ "=" bare-item ] ): they mean nothing to us */
 
 static bool
-ngx_http_exam_digest_parameters(ngx_http_exam_digest_t *d)
+exam_digest_parameters(exam_digest_t *d)
 {
     exam_str_t  key;
 
-    while (ngx_http_exam_digest_skip(d, ';')) {
+    while (exam_digest_skip(d, ';')) {
 
-        while (ngx_http_exam_digest_skip(d, ' ')) { /* void */ }
+        while (exam_digest_skip(d, ' ')) { /* void */ }
 
-        if (!ngx_http_exam_digest_key(d, &key)) {
+        if (!exam_digest_key(d, &key)) {
             return false;
         }
 
-        if (ngx_http_exam_digest_skip(d, '=')
-            && !ngx_http_exam_digest_bare(d))
-        {
+        if (exam_digest_skip(d, '=') && !exam_digest_bare(d)) {
             return false;
         }
     }
@@ -175,16 +171,16 @@ ngx_http_exam_digest_parameters(ngx_http_exam_digest_t *d)
 /* numbers, booleans, tokens and strings, without telling them apart */
 
 static bool
-ngx_http_exam_digest_bare(ngx_http_exam_digest_t *d)
+exam_digest_bare(exam_digest_t *d)
 {
     exam_str_t      value;
     const uint8_t  *start;
 
     if (d->pos < d->end && *d->pos == ':') {
-        return ngx_http_exam_digest_bytes(d, &value);
+        return exam_digest_bytes(d, &value);
     }
 
-    if (ngx_http_exam_digest_skip(d, '"')) {
+    if (exam_digest_skip(d, '"')) {
 
         while (d->pos < d->end && *d->pos != '"') {
 
@@ -197,13 +193,13 @@ ngx_http_exam_digest_bare(ngx_http_exam_digest_t *d)
             }
         }
 
-        return ngx_http_exam_digest_skip(d, '"');
+        return exam_digest_skip(d, '"');
     }
 
     start = d->pos;
 
     while (d->pos < d->end
-           && (ngx_http_exam_digest_alpha(*d->pos)
+           && (exam_digest_alpha(*d->pos)
                || memchr("0123456789-_.:/?*%!#$&'+^`|~", *d->pos, 28) != NULL))
     {
         d->pos++;
@@ -214,7 +210,7 @@ ngx_http_exam_digest_bare(ngx_http_exam_digest_t *d)
 
 
 static bool
-ngx_http_exam_digest_decode(exam_str_t value, uint8_t out[EXAM_HASH_LEN])
+exam_digest_decode(exam_str_t value, uint8_t out[EXAM_HASH_LEN])
 {
     int       digit;
     size_t    i, n;
@@ -234,7 +230,7 @@ ngx_http_exam_digest_decode(exam_str_t value, uint8_t out[EXAM_HASH_LEN])
     n = 0;
 
     for (i = 0; i < 43; i++) {
-        digit = ngx_http_exam_digest_digit(value.data[i]);
+        digit = exam_digest_digit(value.data[i]);
         if (digit < 0) {
             return false;
         }
@@ -251,7 +247,7 @@ ngx_http_exam_digest_decode(exam_str_t value, uint8_t out[EXAM_HASH_LEN])
 
 
 static int
-ngx_http_exam_digest_digit(uint8_t c)
+exam_digest_digit(uint8_t c)
 {
     if (c >= 'A' && c <= 'Z') {
         return c - 'A';
@@ -270,7 +266,7 @@ ngx_http_exam_digest_digit(uint8_t c)
 
 
 static void
-ngx_http_exam_digest_spaces(ngx_http_exam_digest_t *d)
+exam_digest_spaces(exam_digest_t *d)
 {
     while (d->pos < d->end && (*d->pos == ' ' || *d->pos == '\t')) {
         d->pos++;
@@ -279,7 +275,7 @@ ngx_http_exam_digest_spaces(ngx_http_exam_digest_t *d)
 
 
 static bool
-ngx_http_exam_digest_skip(ngx_http_exam_digest_t *d, uint8_t c)
+exam_digest_skip(exam_digest_t *d, uint8_t c)
 {
     if (d->pos < d->end && *d->pos == c) {
         d->pos++;
@@ -291,7 +287,7 @@ ngx_http_exam_digest_skip(ngx_http_exam_digest_t *d, uint8_t c)
 
 
 static bool
-ngx_http_exam_digest_alpha(uint8_t c)
+exam_digest_alpha(uint8_t c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }

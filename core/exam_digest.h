@@ -1,0 +1,28 @@
+
+/*
+ * The request field Content-Digest (RFC 9530): a structured dictionary of byte
+ * sequences (RFC 8941).  Pure, any thread.
+ */
+
+
+#ifndef EXAM_DIGEST_H_INCLUDED
+#define EXAM_DIGEST_H_INCLUDED
+
+
+#include "exam_id.h"
+
+
+typedef enum {
+    EXAM_DIGEST_NONE = 0,           /* well-formed, but no sha-256 in it */
+    EXAM_DIGEST_SHA256,
+    EXAM_DIGEST_MALFORMED
+} exam_digest_e;
+
+
+/* unknown algorithms are ignored; sha256 is set with _SHA256 only */
+
+exam_digest_e exam_digest_parse(exam_str_t field,
+    uint8_t sha256[EXAM_HASH_LEN]);
+
+
+#endif /* EXAM_DIGEST_H_INCLUDED */
