@@ -25,7 +25,7 @@ typedef struct {
     bool        object[FUZZ_DEEP];
     unsigned    depth;
     unsigned    strings;
-    exam_str_t  want;
+    exam_str_t  want;               /* of a string; else the document */
 } fuzz_document_t;
 
 
@@ -159,6 +159,7 @@ static void
 fuzz_read(exam_str_t s)
 {
     size_t      n, again;
+    exam_buf_t  b;
     exam_err_e  err;
     exam_str_t  copy;
 
@@ -170,6 +171,17 @@ fuzz_read(exam_str_t s)
         fuzz_check(fuzz_json_error(err), "an error of a document");
         return;
     }
+
+    exam_buf_init(&b, two, sizeof(two));
+    exam_json_compact(&b, s);
+    copy = fuzz_copy(fuzz_written(&b));
+
+    fuzz_check(copy.len <= s.len && !fuzz_has(copy, '\n'),
+               "a compact document is one line");
+    fuzz_check(fuzz_write(copy, two, sizeof(two), &again) == EXAM_OK
+               && n == again && memcmp(one, two, n) == 0,
+               "a compact document is the same");
+    fuzz_free(copy);
 
     copy = fuzz_copy(exam_str_make(one, n));
 
@@ -191,6 +203,7 @@ fuzz_write(exam_str_t s, uint8_t *out, size_t size, size_t *len)
 
     memset(&d, 0, sizeof(fuzz_document_t));
     d.first[0] = true;
+    d.want = s;
 
     exam_buf_init(&d.b, out, size);
     exam_arena_init(&arena, memory, sizeof(memory));
@@ -225,6 +238,9 @@ fuzz_write_value(void *data, const exam_json_value_t *v)
 
     fuzz_check(v->depth == d->depth && d->depth <= EXAM_JSON_DEPTH,
                "the depth is counted");
+    fuzz_check(v->text.len != 0 && v->text.data >= d->want.data
+               && v->text.data + v->text.len <= d->want.data + d->want.len,
+               "a value stands in the document");
     fuzz_check(v->key.len == 0 || d->object[d->depth], "a key is an object's");
 
     if (!end && !d->first[d->depth]) {

@@ -67,6 +67,10 @@ fuzz_value(exam_str_t s)
     fuzz_check(in.state > EXAM_SEG_NONE && in.state <= EXAM_SEG_REFUSED,
                "a state that there is");
 
+    if (in.reason.len > EXAM_REASON_MAX) {
+        return;
+    }
+
     exam_buf_init(&b, text, sizeof(text));
     exam_ledger_format(&b, &in);
 
@@ -78,6 +82,7 @@ fuzz_value(exam_str_t s)
                && in.state == out.state && in.bytes == out.bytes
                && exam_str_eq(in.node, out.node)
                && exam_str_eq(in.upload, out.upload)
+               && exam_str_eq(in.reason, out.reason)
                && in.has_sha256 == out.has_sha256
                && (!in.has_sha256
                    || memcmp(in.sha256, out.sha256, EXAM_HASH_LEN) == 0),
@@ -125,12 +130,29 @@ fuzz_exam(exam_str_t s)
 static void
 fuzz_answer(exam_str_t s)
 {
-    size_t               i;
+    size_t               i, k;
+    exam_kinds_t         kinds;
     exam_flush_answer_t  a;
 
-    for (i = 0; i <= EXAM_KINDS_MAX; i++) {
+    static const exam_kinds_t  all = {
+        4, { exam_str("screen"), exam_str("camera"), exam_str("s"),
+             exam_str("abcdefghijklmno") }
+    };
 
-        if (exam_flush_answer_parse(s, i, &a)) {
+    kinds = all;
+
+    for (i = 0; i <= EXAM_KINDS_MAX; i++) {
+        kinds.n = i;
+
+        if (exam_flush_answer_parse(s, &kinds, &a)) {
+            fuzz_check(a.nresend <= EXAM_RESEND_MAX, "not too many again");
+
+            for (k = 0; k < a.nresend; k++) {
+                fuzz_check(a.resend[k].kind < i
+                           && a.resend[k].n <= EXAM_SEGMENT_MAX,
+                           "a segment that there can be");
+            }
+
             fuzz_check(a.gen <= EXAM_SEQ_MAX, "gen is exact in Lua");
             fuzz_check(a.ended <= EXAM_ENDED_EXAM_OVER && a.flags <= 0xff,
                        "ended and flags that there are");
