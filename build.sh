@@ -6,7 +6,7 @@
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
-COMMANDS="deps build up down status env demo test bench lint clean"
+COMMANDS="deps build up down status env demo test bench lint fuzz clean"
 
 # shellcheck source=util/common.sh
 . "$ROOT/util/common.sh"
@@ -32,6 +32,7 @@ usage: ./build.sh COMMAND [option...]
   test      run the tests, all or some parts
   bench     measure: heartbeat, worker, ...
   lint      style and static checks
+  fuzz      random inputs for every parser, and for the whole of nginx
   clean     remove what was built
 
 ./build.sh COMMAND --help tells more.

@@ -12,8 +12,8 @@
  */
 
 
-#include "../core/exam_digest.h"
 #include "ngx_http_exam_doorbell.h"
+#include "../core/exam_digest.h"
 
 #include <sys/random.h>
 

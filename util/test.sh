@@ -3,6 +3,8 @@
 
 # shellcheck source=util/build.sh
 . "$ROOT/util/build.sh"
+# shellcheck source=util/fuzz.sh
+. "$ROOT/util/fuzz.sh"
 
 
 help_test()
@@ -23,8 +25,8 @@ Parts are the folders below t/ and these:
   lint      what ./build.sh lint does
 
 Without parts: everything with the static module and gcc; then nginx and unit
-with the dynamic module and clang; then everything but t/build under
-AddressSanitizer and UBSan.
+with the dynamic module and clang; then everything but t/build and t/fuzz
+under AddressSanitizer and UBSan.
 
   --dynamic   the module is loaded with load_module
   --asan      sanitizers, nginx's pools in debug mode
@@ -35,6 +37,7 @@ AddressSanitizer and UBSan.
 long and is no part of the above.
 
   JOBS=2      how many tests run at a time
+  EXAM_FUZZ_SECONDS=60    for each target of t/fuzz, at most 800
   TEST_NGINX_USE_HUP=1, TEST_NGINX_USE_VALGRIND=1, ...: see Test::Nginx
 END
 }
@@ -66,7 +69,7 @@ cmd_test()
     if [ "$chosen" = no ] && [ ${#parts[@]} -eq 0 ]; then
         add_run static gcc "$(all_parts)"
         add_run dynamic clang "unit nginx"
-        add_run asan gcc "$(all_parts | grep -vx build)"
+        add_run asan gcc "$(all_parts | grep -vxE 'build|fuzz')"
     else
         [ ${#parts[@]} -gt 0 ] || mapfile -t parts < <(all_parts)
         add_run "$base" "$compiler" "${parts[*]}"
@@ -151,7 +154,7 @@ part_files()
 
 add_run()
 {
-    local part file
+    local part file target targets
     local CC=$2
 
     build_flavour "$1"
@@ -166,8 +169,19 @@ add_run()
             done
         fi
 
+        case $part in
+        fuzz | t/fuzz/*) mapfile -t targets < <(fuzz_targets)
+                         build_fuzz "${targets[@]}" ;;
+        esac
+
         for file in $(part_files "$part"); do
-            add_test "${file#t/}" "perl $file"
+            if [ "$file" = t/fuzz/020-search.t ]; then
+                for target in "${targets[@]}"; do
+                    add_test "fuzz/020-search-$target.t" "perl $file $target"
+                done
+            else
+                add_test "${file#t/}" "perl $file"
+            fi
         done
     done
 }

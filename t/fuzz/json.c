@@ -36,6 +36,7 @@ static void fuzz_read(exam_str_t s);
 static exam_err_e fuzz_write(exam_str_t s, uint8_t *out, size_t size,
     size_t *len);
 static exam_err_e fuzz_write_value(void *data, const exam_json_value_t *v);
+static void fuzz_write_one(fuzz_document_t *d, const exam_json_value_t *v);
 static void fuzz_bytes(exam_str_t s);
 static void fuzz_base64(exam_str_t s);
 static bool fuzz_utf8(exam_str_t s);
@@ -264,6 +265,15 @@ fuzz_write_value(void *data, const exam_json_value_t *v)
         exam_buf_char(&d->b, ':');
     }
 
+    fuzz_write_one(d, v);
+
+    return EXAM_OK;
+}
+
+
+static void
+fuzz_write_one(fuzz_document_t *d, const exam_json_value_t *v)
+{
     switch (v->type) {
 
     case EXAM_JSON_NULL:
@@ -308,8 +318,6 @@ fuzz_write_value(void *data, const exam_json_value_t *v)
         exam_buf_char(&d->b, ']');
         break;
     }
-
-    return EXAM_OK;
 }
 
 
