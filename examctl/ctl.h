@@ -49,7 +49,8 @@ typedef struct {
 
 typedef struct {
     const char    *words;           /* "exam create" */
-    const char    *args;            /* "ID STUDENT", "" none */
+    const char    *args;            /* "ID STUDENT", "" none; "[ID]": one that
+                                       may be missing, the last */
     unsigned       nargs;
     ctl_option_t   options[CTL_OPTIONS_MAX];
     const char    *summary;         /* one line */
@@ -89,6 +90,7 @@ extern const ctl_command_t  ctl_exam_commands[];
 extern const ctl_command_t  ctl_roster_commands[];
 extern const ctl_command_t  ctl_student_commands[];
 extern const ctl_command_t  ctl_node_commands[];
+extern const ctl_command_t  ctl_evidence_commands[];
 
 
 /* ctl_base.c */
@@ -364,6 +366,14 @@ void ctl_schema_free(ctl_schema_t *schema);
 
 ctl_rc_e ctl_keys_rotate(ctl_t *ctl);
 ctl_rc_e ctl_doctor(ctl_t *ctl);
+
+
+/* commands of ctl_evidence_commands, a file each */
+
+ctl_rc_e ctl_audit_exam(ctl_t *ctl);
+ctl_rc_e ctl_rebuild(ctl_t *ctl);
+ctl_rc_e ctl_backup(ctl_t *ctl);
+ctl_rc_e ctl_restore(ctl_t *ctl);
 
 
 #endif /* CTL_H_INCLUDED */

@@ -31,6 +31,7 @@ static const ctl_command_t *const  ctl_tables[] = {
     ctl_exam_commands,
     ctl_roster_commands,
     ctl_student_commands,
+    ctl_evidence_commands,
 };
 
 #define CTL_TABLES  (sizeof(ctl_tables) / sizeof(ctl_tables[0]))
@@ -260,7 +261,7 @@ ctl_parse(ctl_t *ctl, int argc, char **argv, bool *help)
 {
     int                  i;
     bool                 literal;
-    unsigned             n;
+    unsigned             n, need;
     ctl_rc_e             rc;
     const ctl_option_t  *option;
 
@@ -298,7 +299,9 @@ ctl_parse(ctl_t *ctl, int argc, char **argv, bool *help)
         ctl->args[n++] = argv[i];
     }
 
-    if (n < ctl->command->nargs) {
+    need = ctl->command->nargs - (strchr(ctl->command->args, '[') != NULL);
+
+    if (n < need) {
         return ctl_usage(ctl, "it takes %s", ctl->command->args);
     }
 

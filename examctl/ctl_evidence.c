@@ -1,0 +1,35 @@
+
+/*
+ * Commands that prove, mend and save what an exam leaves behind; a file each.
+ */
+
+
+#include "ctl.h"
+
+
+const ctl_command_t  ctl_evidence_commands[] = {
+
+    { "audit", "ID", 1,
+      { { "follow", NULL }, { "list", NULL }, { "hash", NULL },
+        { "json", NULL } },
+      "Compares what was acknowledged with what is there.",
+      "One line: acknowledged A = stored S + in spool P + bad B, unexplained"
+      " U; and\nfurther figures.  A are the receipts in spool/journal (as long"
+      " as journals are\nkept), each counted in one place only: stored = a row"
+      " and its file, with the\nsize of the row; a double is stored, too, when"
+      " the same content of its segment\nis stored under another upload id; in"
+      " spool = on its way in part/, ready/ or\nwork/; bad = put aside in"
+      " bad/.  A row whose file is missing is unexplained,\nwith receipt or"
+      " without.  Uploads may go on meanwhile: a move between two\nlooks is no"
+      " loss.\n\n"
+      "An exam that several nodes serve has receipts on each: this is the"
+      " audit of\nthis node's spool, store and rows.\n\n"
+      "  --follow  the line again each second when it has changed, until"
+      " SIGINT\n"
+      "  --list    names what is unexplained\n"
+      "  --hash    reads each stored file and compares its SHA-256\n\n"
+      "Exit code 0 when unexplained is 0, else 1.\n",
+      ctl_audit_exam },
+
+    { .words = NULL }
+};
