@@ -14,6 +14,7 @@
  *   worker_probe.c    what is in the file     worker_store.c   recordings/
  *   worker_sidecar.c  the record beside it    worker_db.c      the table
  *   worker_ledger.c   Redis learns it         worker_live.c    Redis refilled
+ *   worker_command.c  commands announced, deliveries expired
  *   worker_recheck.c  side-cars against the table
  *   worker_journal.c  the journals            worker_watch.c   who is late
  *
@@ -64,6 +65,8 @@
 #define WORKER_SWEEP         60000  /* ms between XAUTOCLAIM sweeps */
 #define WORKER_LOADED        1000   /* ms between looks at exam:loaded */
 #define WORKER_SYNC          5000   /* ms between warm-ups of rosters */
+#define WORKER_EXPIRE        5000   /* ms between looks at deliveries */
+#define WORKER_EXPIRE_AGAIN  60000  /* ms that a transaction may have taken */
 #define WORKER_SETTLE_AGAIN  600000 /* ms of rows settled anew at the start */
 #define WORKER_RECHECK       3600000            /* ms of side-cars */
 #define WORKER_FIGURES       2000   /* ms */
@@ -251,6 +254,8 @@ typedef struct {
     char              loaded[EXAM_LOADED_MAX];
     int64_t           loaded_at;    /* monotonic ms of the next look */
     int64_t           sync_at;
+    int64_t           expire_at;    /* monotonic ms of the next look */
+    int64_t           expired;      /* wall clock ms: done until then */
     int64_t           unsettled;    /* stored_at of the oldest, 0 = none */
     bool              marked;       /* the spool says so too */
 } worker_t;
@@ -418,6 +423,19 @@ void worker_ledger_again(worker_t *w);
 /* worker_live.c: exam:loaded, refill, warm-up; needs MySQL and Redis */
 
 void worker_live_tick(worker_t *w);
+
+/* after a failure of which nobody said whether the connection still stands */
+
+void worker_live_mysql(worker_t *w);
+
+
+/*
+ * worker_command.c: what MySQL has and the control stream has not, for when
+ * Redis shows what MySQL has; deliveries whose command has expired
+ */
+
+void worker_command_announce(worker_t *w);
+void worker_command_expire(worker_t *w);
 
 
 /* worker_recheck.c: the last hour's side-cars against the table */

@@ -28,8 +28,7 @@ typedef struct {
 
 
 static bool worker_live_refill(worker_t *w);
-static void worker_live_sync(worker_t *w);
-static void worker_live_mysql(worker_t *w);
+static bool worker_live_sync(worker_t *w);
 static exam_live_e worker_live_spool(exam_redis_t *redis, void *data);
 static bool worker_live_announce(void *data, const char *id);
 
@@ -75,7 +74,12 @@ worker_live_tick(worker_t *w)
 
     if (now >= w->sync_at) {
         w->sync_at = now + WORKER_SYNC;
-        worker_live_sync(w);
+
+        /* what a command has changed is shown before it is announced */
+
+        if (worker_live_sync(w)) {
+            worker_command_announce(w);
+        }
     }
 }
 
@@ -126,14 +130,14 @@ worker_live_refill(worker_t *w)
 }
 
 
-static void
+static bool
 worker_live_sync(worker_t *w)
 {
     unsigned     loaded;
     exam_live_e  rc;
 
     if (!worker_db_up(w)) {
-        return;
+        return false;
     }
 
     loaded = 0;
@@ -153,12 +157,14 @@ worker_live_sync(worker_t *w)
         exam_log(EXAM_LOG_NOTICE, "live", 0, "loaded %u exams into redis",
                  loaded);
     }
+
+    return rc == EXAM_LIVE_OK;
 }
 
 
 /* exam_live does not say which class of failure it was */
 
-static void
+void
 worker_live_mysql(worker_t *w)
 {
     exam_db_e  rc;

@@ -95,6 +95,7 @@ worker_tick(worker_t *w)
     exam_log_tick();
 
     worker_live_tick(w);
+    worker_command_expire(w);
     worker_recheck(w);
     worker_ledger_again(w);
 

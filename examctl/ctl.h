@@ -13,6 +13,7 @@
 #define CTL_H_INCLUDED
 
 
+#include "exam_change.h"
 #include "exam_conf.h"
 #include "exam_live.h"
 #include "exam_mysql.h"
@@ -89,6 +90,7 @@ struct ctl_s {
 extern const ctl_command_t  ctl_exam_commands[];
 extern const ctl_command_t  ctl_roster_commands[];
 extern const ctl_command_t  ctl_student_commands[];
+extern const ctl_command_t  ctl_command_commands[];
 extern const ctl_command_t  ctl_node_commands[];
 extern const ctl_command_t  ctl_evidence_commands[];
 
@@ -167,6 +169,10 @@ EXAM_MUST_CHECK ctl_rc_e ctl_change(ctl_t *ctl, const ctl_change_t *c);
 EXAM_MUST_CHECK exam_db_e ctl_audit(ctl_t *ctl, const char *action,
     exam_str_t exam, exam_str_t student, const char *detail);
 
+/* examctl:<system user> */
+
+const char *ctl_actor(char actor[EXAM_ACTOR_MAX]);
+
 
 /* ctl_out.c: listings as text columns or as JSON, row by row */
 
@@ -174,7 +180,8 @@ typedef enum {
     CTL_TEXT = 0,
     CTL_NUMBER,
     CTL_SWITCH,                     /* yes or no; true or false */
-    CTL_TIME                        /* ISO 8601; a number in JSON, 0 = null */
+    CTL_TIME,                       /* ISO 8601; a number in JSON, 0 = null */
+    CTL_JSON                        /* a JSON value as it stands */
 } ctl_column_e;
 
 typedef struct {
@@ -214,6 +221,10 @@ EXAM_MUST_CHECK ctl_rc_e ctl_list_query(ctl_t *ctl, const char *name,
 
 void ctl_object(const ctl_t *ctl, const ctl_column_t *columns,
     const ctl_cell_t *cells);
+
+/* "name":value */
+
+void ctl_cell_json(const ctl_column_t *column, const ctl_cell_t *cell);
 
 /* column i of the fetched row */
 

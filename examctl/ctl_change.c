@@ -22,13 +22,12 @@ static ctl_rc_e ctl_change_result(ctl_t *ctl, const ctl_change_t *c,
     exam_change_e rc);
 static exam_db_e ctl_change_body(exam_mysql_t *db, exam_live_exam_t *e,
     void *data);
-static const char *ctl_change_actor(char actor[80]);
 
 
 ctl_rc_e
 ctl_change(ctl_t *ctl, const ctl_change_t *c)
 {
-    char                actor[80];
+    char                actor[EXAM_ACTOR_MAX];
     ctl_rc_e            rc;
     exam_change_t       change;
     ctl_change_state_t  s;
@@ -45,7 +44,7 @@ ctl_change(ctl_t *ctl, const ctl_change_t *c)
         return rc;
     }
 
-    change.actor = ctl_change_actor(actor);
+    change.actor = ctl_actor(actor);
     change.action = c->action;
     change.detail = c->detail;
     change.exam = c->exam;
@@ -129,21 +128,21 @@ exam_db_e
 ctl_audit(ctl_t *ctl, const char *action, exam_str_t exam, exam_str_t student,
     const char *detail)
 {
-    char  actor[80];
+    char  actor[EXAM_ACTOR_MAX];
 
-    return exam_change_audit(&ctl->db, ctl_change_actor(actor), action, exam,
-                             student, detail);
+    return exam_change_audit(&ctl->db, ctl_actor(actor), action, exam, student,
+                             detail);
 }
 
 
-static const char *
-ctl_change_actor(char actor[80])
+const char *
+ctl_actor(char actor[EXAM_ACTOR_MAX])
 {
     struct passwd  *pw;
 
     pw = getpwuid(getuid());
 
-    (void) snprintf(actor, 80, "examctl:%.60s", pw != NULL ? pw->pw_name
-                                                           : "?");
+    (void) snprintf(actor, EXAM_ACTOR_MAX, "examctl:%.60s",
+                    pw != NULL ? pw->pw_name : "?");
     return actor;
 }

@@ -45,6 +45,8 @@ static exam_db_e ctl_exam_do_archive(ctl_t *ctl, exam_live_exam_t *e,
     void *data);
 static ctl_rc_e ctl_exam_time(const ctl_t *ctl, const char *name,
     const char *value, int64_t from, int64_t *ms);
+static exam_db_e ctl_exam_new_end(ctl_t *ctl, exam_live_exam_t *e,
+    const ctl_exam_times_t *times);
 static exam_db_e ctl_exam_state(ctl_t *ctl, const exam_live_exam_t *e,
     const char *what);
 
@@ -242,6 +244,7 @@ ctl_exam_open(ctl_t *ctl)
 static exam_db_e
 ctl_exam_do_open(ctl_t *ctl, exam_live_exam_t *e, void *data)
 {
+    exam_db_e                rc;
     exam_view_t              view;
     const ctl_exam_times_t  *times;
 
@@ -257,11 +260,10 @@ ctl_exam_do_open(ctl_t *ctl, exam_live_exam_t *e, void *data)
                               "before it starts", e->id);
         }
 
-        e->ends_at = times->ends_at;
-        e->pause_ms = 0;
+        rc = ctl_exam_new_end(ctl, e, times);
 
-        if (e->paused_at != 0) {
-            e->paused_at = times->now;
+        if (rc != EXAM_DB_OK) {
+            return rc;
         }
     }
 
@@ -277,6 +279,41 @@ ctl_exam_do_open(ctl_t *ctl, exam_live_exam_t *e, void *data)
     e->state = EXAM_STATE_OPEN;
 
     return EXAM_DB_OK;
+}
+
+
+/* pauses until now, of single students too, are no longer added */
+
+static exam_db_e
+ctl_exam_new_end(ctl_t *ctl, exam_live_exam_t *e,
+    const ctl_exam_times_t *times)
+{
+    exam_db_e    rc;
+    exam_stmt_t  stmt;
+
+    e->ends_at = times->ends_at;
+    e->pause_ms = 0;
+
+    if (e->paused_at != 0) {
+        e->paused_at = times->now;
+    }
+
+    memset(&stmt, 0, sizeof(exam_stmt_t));
+
+    rc = exam_stmt_prepare(&stmt, &ctl->db, "UPDATE students "
+                           "SET paused_from = ? "
+                           "WHERE exam = ? AND paused_from <> 0");
+
+    if (rc == EXAM_DB_OK) {
+        exam_stmt_int(&stmt, 0, exam_change_clock(e, times->now));
+        exam_stmt_cstr(&stmt, 1, e->id);
+
+        rc = exam_stmt_execute(&stmt);
+    }
+
+    exam_stmt_close(&stmt);
+
+    return rc;
 }
 
 

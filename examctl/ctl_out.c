@@ -14,7 +14,6 @@
 
 static void ctl_cell_text(const ctl_column_t *column, const ctl_cell_t *cell,
     bool last);
-static void ctl_cell_json(const ctl_column_t *column, const ctl_cell_t *cell);
 static int ctl_width(exam_str_t text);
 
 
@@ -155,6 +154,7 @@ ctl_cell_text(const ctl_column_t *column, const ctl_cell_t *cell, bool last)
     switch (column->type) {
 
     case CTL_TEXT:
+    case CTL_JSON:
         break;
 
     case CTL_NUMBER:
@@ -185,7 +185,7 @@ ctl_cell_text(const ctl_column_t *column, const ctl_cell_t *cell, bool last)
 }
 
 
-static void
+void
 ctl_cell_json(const ctl_column_t *column, const ctl_cell_t *cell)
 {
     printf("\"%s\":", column->name);
@@ -199,6 +199,10 @@ ctl_cell_json(const ctl_column_t *column, const ctl_cell_t *cell)
 
     case CTL_TEXT:
         ctl_json_text(cell->text);
+        break;
+
+    case CTL_JSON:
+        (void) fwrite(cell->text.data, 1, cell->text.len, stdout);
         break;
 
     case CTL_SWITCH:

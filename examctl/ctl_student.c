@@ -5,9 +5,7 @@
 
 
 #include "ctl.h"
-
-
-#define CTL_EXTRA_MAX  (7 * 24 * 3600)      /* seconds */
+#include "exam_command.h"
 
 
 typedef struct {
@@ -283,9 +281,9 @@ ctl_student_set(ctl_t *ctl)
 
     if (extra != NULL) {
         if (!exam_uint_parse((const uint8_t *) extra, strlen(extra),
-                             CTL_EXTRA_MAX, &seconds))
+                             EXAM_EXTRA_MAX, &seconds))
         {
-            return ctl_usage(ctl, "--extra is 0 to %d seconds", CTL_EXTRA_MAX);
+            return ctl_usage(ctl, "--extra is 0 to %d seconds", EXAM_EXTRA_MAX);
         }
 
         set.extra_s = (int64_t) seconds;

@@ -32,6 +32,7 @@ static const ctl_command_t *const  ctl_tables[] = {
     ctl_roster_commands,
     ctl_student_commands,
     ctl_evidence_commands,
+    ctl_command_commands,
 };
 
 #define CTL_TABLES  (sizeof(ctl_tables) / sizeof(ctl_tables[0]))
@@ -419,7 +420,7 @@ ctl_help(void)
            "  0  done\n"
            "  1  failed; the reason is on standard error\n"
            "  2  wrong usage\n"
-           "  3  no such exam, student or session\n"
+           "  3  no such exam, student, session or command\n"
            "  4  exists already, or not possible in this state\n"
            "  5  MySQL or Redis is unavailable\n");
 }

@@ -226,6 +226,18 @@ exam_change_audit(exam_mysql_t *db, const char *actor, const char *action,
 }
 
 
+int64_t
+exam_change_clock(const exam_live_exam_t *e, int64_t now)
+{
+    int64_t  running;
+
+    running = (e->paused_at != 0 && now > e->paused_at) ? now - e->paused_at
+                                                        : 0;
+
+    return now - e->pause_ms - running;
+}
+
+
 void
 exam_change_end_pause(exam_live_exam_t *e, int64_t now)
 {

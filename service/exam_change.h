@@ -18,6 +18,9 @@
 #include "exam_live.h"
 
 
+#define EXAM_ACTOR_MAX  80          /* bytes of audit_log.actor, and NUL */
+
+
 typedef enum {
     EXAM_CHANGE_OK = 0,
     EXAM_CHANGE_BUSY,               /* another program has the lock */
@@ -63,6 +66,13 @@ EXAM_MUST_CHECK exam_change_e exam_change(exam_mysql_t *db,
 EXAM_MUST_CHECK exam_db_e exam_change_audit(exam_mysql_t *db,
     const char *actor, const char *action, exam_str_t exam,
     exam_str_t student, const char *detail);
+
+/*
+ * The clock of the exam: `now` less all its pauses, ms; it stands still while
+ * the exam is paused.
+ */
+
+int64_t exam_change_clock(const exam_live_exam_t *e, int64_t now);
 
 /* for bodies: ends the exam-wide pause, closes the exam */
 

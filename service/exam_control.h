@@ -1,7 +1,7 @@
 
 /*
  * Entries of the stream exam:{E}:control (DESIGN 5) as the daemons and tools
- * write them; nodes write `sent` and `ack`.  Every node applies all entries, by
+ * write them (how nodes read them: exam_entry.h).  Every node applies all, by
  * the command's id, so that an entry that stands twice is harmless.  Nothing is
  * trimmed here: the watcher does that.
  *
@@ -14,13 +14,12 @@
 #define EXAM_CONTROL_H_INCLUDED
 
 
+#include "exam_entry.h"
 #include "exam_redis.h"
 #include "exam_redis_row.h"
 
 
-#define EXAM_CONTROL_STUDENTS  200      /* an entry */
-#define EXAM_CONTROL_LIST_MAX  (EXAM_CONTROL_STUDENTS                         \
-                                * (EXAM_STUDENT_MAX + 1))
+#define EXAM_CONTROL_LIST_MAX  (EXAM_ENTRY_STUDENTS * (EXAM_STUDENT_MAX + 1))
 
 
 /* settings of the exam, or flags of anybody, have changed */
@@ -46,7 +45,7 @@ typedef struct {
 } exam_control_send_t;
 
 /*
- * `students`: separated by single spaces, at most EXAM_CONTROL_STUDENTS; empty:
+ * `students`: separated by single spaces, at most EXAM_ENTRY_STUDENTS; empty:
  * all students of the exam
  */
 

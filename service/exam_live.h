@@ -122,9 +122,19 @@ EXAM_MUST_CHECK exam_live_e exam_live_loaded(exam_redis_t *redis,
     char value[EXAM_LOADED_MAX]);
 
 /*
+ * The latest session of each student with its end, and `stored` -1 for each
+ * session and kind that has none: a part of the refill.
+ */
+
+EXAM_MUST_CHECK exam_live_e exam_live_sessions(exam_mysql_t *db,
+    exam_redis_t *redis, const exam_conf_t *conf, exam_str_t exam);
+
+/*
  * Refills an emptied Redis under the lease exam:rebuild: all exams, rosters,
- * flags; ledger and `stored` from the table recordings; the group `workers` of
- * this node's stream from 0; `spool` (may be NULL); exam:loaded last.  BUSY: a
+ * flags; of those not archived sessions, ledger and `stored` from the tables
+ * sessions, recordings and lost_segments, and unexpired commands; the group
+ * `workers` of this node's stream from 0; `spool` (may be NULL); exam:loaded
+ * last, and until it is there every login is told to come again.  BUSY: a
  * program elsewhere does it now.  OK at once when exam:loaded is there.
  */
 

@@ -8,6 +8,7 @@
  */
 
 
+#include "exam_command.h"
 #include "exam_live.h"
 #include "exam_time.h"
 
@@ -21,7 +22,8 @@
 #define EXAM_LIVE_HEAD        3         /* seg, stored, student */
 #define EXAM_LIVE_COLUMNS     8         /* of a ledger row */
 #define EXAM_LIVE_ROW_SIZE    (EXAM_SID_HEX + EXAM_KIND_MAX + EXAM_NODE_MAX   \
-                               + EXAM_UPLOAD_MAX + 2 * EXAM_HASH_LEN + 64)
+                               + EXAM_UPLOAD_MAX + 2 * EXAM_HASH_LEN          \
+                               + 4 * EXAM_REASON_MAX + 64)
 
 
 typedef struct {
@@ -47,6 +49,7 @@ typedef struct {
     exam_str_t     exam;
     char           token[EXAM_LOADED_MAX];      /* of the lease */
     unsigned       calls;
+    const char    *state;           /* of all rows of the query */
     char           student[EXAM_STUDENT_MAX + 1];
     size_t         n;               /* args filled, keys and student too */
     exam_str_t     args[EXAM_LIVE_HEAD + EXAM_LIVE_COLUMNS * EXAM_LIVE_BATCH];
@@ -61,9 +64,14 @@ static exam_live_e exam_live_shown(exam_redis_t *redis,
 static void exam_live_shown_reply(void *data, size_t i,
     const redisReply *reply);
 static exam_live_e exam_live_refill_all(exam_mysql_t *db, exam_redis_t *redis,
-    const exam_live_list_t *list, const char *token);
+    const exam_conf_t *conf, const exam_live_list_t *list, const char *token);
+static exam_live_e exam_live_refill_exam(exam_mysql_t *db,
+    exam_redis_t *redis, const exam_conf_t *conf, exam_live_ledger_t *ledger);
+static exam_live_e exam_live_refill_commands(exam_mysql_t *db,
+    exam_redis_t *redis, const exam_conf_t *conf, const exam_live_list_t *list,
+    const char *token);
 static exam_live_e exam_live_ledger(exam_mysql_t *db,
-    exam_live_ledger_t *ledger);
+    exam_live_ledger_t *ledger, const char *state, const char *sql);
 static exam_live_e exam_live_ledger_row(exam_live_ledger_t *ledger,
     const exam_stmt_t *stmt);
 static void exam_live_ledger_put(exam_live_ledger_t *ledger,
@@ -190,7 +198,11 @@ exam_live_refill(exam_mysql_t *db, exam_redis_t *redis,
     rc = exam_live_list(db, &list);
 
     if (rc == EXAM_LIVE_OK) {
-        rc = exam_live_refill_all(db, redis, &list, token);
+        rc = exam_live_refill_all(db, redis, conf, &list, token);
+    }
+
+    if (rc == EXAM_LIVE_OK) {
+        rc = exam_live_refill_commands(db, redis, conf, &list, token);
     }
 
     free(list.items);
@@ -218,10 +230,9 @@ exam_live_refill(exam_mysql_t *db, exam_redis_t *redis,
 
 static exam_live_e
 exam_live_refill_all(exam_mysql_t *db, exam_redis_t *redis,
-    const exam_live_list_t *list, const char *token)
+    const exam_conf_t *conf, const exam_live_list_t *list, const char *token)
 {
     size_t               i;
-    exam_str_t           exam;
     exam_live_e          rc;
     exam_live_ledger_t  *ledger;
 
@@ -238,17 +249,17 @@ exam_live_refill_all(exam_mysql_t *db, exam_redis_t *redis,
     rc = EXAM_LIVE_OK;
 
     for (i = 0; rc == EXAM_LIVE_OK && i < list->n; i++) {
-        exam = exam_str_make(list->items[i].id, strlen(list->items[i].id));
+        ledger->exam = exam_str_make(list->items[i].id,
+                                     strlen(list->items[i].id));
 
         rc = exam_live_lease(redis, exam_live_lease_renew, token);
 
         if (rc == EXAM_LIVE_OK) {
-            rc = exam_live_load(db, redis, exam);
+            rc = exam_live_load(db, redis, ledger->exam);
         }
 
         if (rc == EXAM_LIVE_OK && !list->items[i].archived) {
-            ledger->exam = exam;
-            rc = exam_live_ledger(db, ledger);
+            rc = exam_live_refill_exam(db, redis, conf, ledger);
         }
     }
 
@@ -258,10 +269,75 @@ exam_live_refill_all(exam_mysql_t *db, exam_redis_t *redis,
 }
 
 
-/* `seg` and `stored` of one exam from its rows in recordings */
+/* in the order of the unique index, so that nothing is sorted */
 
 static exam_live_e
-exam_live_ledger(exam_mysql_t *db, exam_live_ledger_t *ledger)
+exam_live_refill_exam(exam_mysql_t *db, exam_redis_t *redis,
+    const exam_conf_t *conf, exam_live_ledger_t *ledger)
+{
+    exam_live_e  rc;
+
+    rc = exam_live_sessions(db, redis, conf, ledger->exam);
+
+    if (rc == EXAM_LIVE_OK) {
+        rc = exam_live_ledger(db, ledger, "stored",
+                              "SELECT student, session, kind, n, node, "
+                              "upload_id, bytes, LOWER(HEX(sha256)) "
+                              "FROM recordings WHERE exam = ? AND variant = 0 "
+                              "ORDER BY student, session, kind, n");
+    }
+
+    return (rc == EXAM_LIVE_OK)
+           ? exam_live_ledger(db, ledger, "lost",
+                              "SELECT student, session, kind, n, '-', '-', "
+                              "NULL, IF(reason = '', '-', "
+                              "CONCAT('- ', reason)) "
+                              "FROM lost_segments WHERE exam = ? "
+                              "ORDER BY student, session, kind, n")
+           : rc;
+}
+
+
+/*
+ * Last of all: what fails before is done again without commands that stand in
+ * the stream twice, which is harmless, but is read by every node.
+ */
+
+static exam_live_e
+exam_live_refill_commands(exam_mysql_t *db, exam_redis_t *redis,
+    const exam_conf_t *conf, const exam_live_list_t *list, const char *token)
+{
+    size_t       i;
+    exam_live_e  rc;
+
+    rc = EXAM_LIVE_OK;
+
+    for (i = 0; rc == EXAM_LIVE_OK && i < list->n; i++) {
+
+        if (list->items[i].archived) {
+            continue;
+        }
+
+        rc = exam_live_lease(redis, exam_live_lease_renew, token);
+
+        if (rc == EXAM_LIVE_OK) {
+            rc = exam_command_refill(db, redis,
+                                     exam_str_make(list->items[i].id,
+                                                   strlen(list->items[i].id)),
+                                     exam_str_make(conf->node,
+                                                   strlen(conf->node)));
+        }
+    }
+
+    return rc;
+}
+
+
+/* raises `seg` and `stored` of one exam by the rows of a query */
+
+static exam_live_e
+exam_live_ledger(exam_mysql_t *db, exam_live_ledger_t *ledger,
+    const char *state, const char *sql)
 {
     exam_db_e    rc;
     exam_live_e  lrc;
@@ -269,17 +345,13 @@ exam_live_ledger(exam_mysql_t *db, exam_live_ledger_t *ledger)
 
     memset(&stmt, 0, sizeof(exam_stmt_t));
 
+    ledger->state = state;
     ledger->calls = 0;
     ledger->student[0] = '\0';
     ledger->n = EXAM_LIVE_HEAD;
     exam_buf_init(&ledger->buf, ledger->memory, sizeof(ledger->memory));
 
-    /* the order of the unique index, so that nothing is sorted */
-
-    rc = exam_stmt_prepare(&stmt, db, "SELECT student, session, kind, n, node, "
-                           "upload_id, bytes, LOWER(HEX(sha256)) "
-                           "FROM recordings WHERE exam = ? AND variant = 0 "
-                           "ORDER BY student, session, kind, n");
+    rc = exam_stmt_prepare(&stmt, db, sql);
 
     if (rc == EXAM_DB_OK) {
         exam_stmt_text(&stmt, 0, ledger->exam);
@@ -342,13 +414,20 @@ exam_live_ledger_row(exam_live_ledger_t *ledger, const exam_stmt_t *stmt)
 
     (void) snprintf(n, sizeof(n), "%lld",
                     (long long) exam_stmt_col_int(stmt, 3));
-    (void) snprintf(bytes, sizeof(bytes), "%lld",
-                    (long long) exam_stmt_col_int(stmt, 6));
+
+    if (exam_stmt_col_null(stmt, 6)) {
+        (void) snprintf(bytes, sizeof(bytes), "-");
+
+    } else {
+        (void) snprintf(bytes, sizeof(bytes), "%lld",
+                        (long long) exam_stmt_col_int(stmt, 6));
+    }
 
     exam_live_ledger_put(ledger, exam_stmt_col_str(stmt, 1));
     exam_live_ledger_put(ledger, exam_stmt_col_str(stmt, 2));
     exam_live_ledger_put(ledger, exam_str_make(n, strlen(n)));
-    exam_live_ledger_put(ledger, exam_str("stored"));
+    exam_live_ledger_put(ledger, exam_str_make(ledger->state,
+                                               strlen(ledger->state)));
     exam_live_ledger_put(ledger, exam_stmt_col_str(stmt, 4));
     exam_live_ledger_put(ledger, exam_stmt_col_str(stmt, 5));
     exam_live_ledger_put(ledger, exam_str_make(bytes, strlen(bytes)));

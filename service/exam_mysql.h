@@ -172,6 +172,10 @@ EXAM_MUST_CHECK exam_db_e exam_stmt_execute(exam_stmt_t *s);
 
 uint64_t exam_stmt_affected(const exam_stmt_t *s);
 
+/* the AUTO_INCREMENT that the last execution made; 0 none */
+
+uint64_t exam_stmt_insert_id(const exam_stmt_t *s);
+
 /* EXAM_DB_OK: a row is there; EXAM_DB_END: it was the last */
 
 EXAM_MUST_CHECK exam_db_e exam_stmt_fetch(exam_stmt_t *s);

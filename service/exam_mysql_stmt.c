@@ -349,6 +349,13 @@ exam_stmt_affected(const exam_stmt_t *s)
 }
 
 
+uint64_t
+exam_stmt_insert_id(const exam_stmt_t *s)
+{
+    return (s->stmt != NULL) ? mysql_stmt_insert_id(s->stmt) : 0;
+}
+
+
 exam_db_e
 exam_stmt_fetch(exam_stmt_t *s)
 {
