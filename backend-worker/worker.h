@@ -15,6 +15,7 @@
  *   worker_sidecar.c  the record beside it    worker_db.c      the table
  *   worker_ledger.c   Redis learns it         worker_live.c    Redis refilled
  *   worker_command.c  commands announced, deliveries expired
+ *   worker_refused.c  what lies in bad/ is asked for again
  *   worker_recheck.c  side-cars against the table
  *   worker_journal.c  the journals            worker_watch.c   who is late
  *
@@ -83,6 +84,7 @@ typedef enum {
     WORKER_STORED,                  /* the row is committed */
     WORKER_DOUBLE,                  /* the table has it by another upload */
     WORKER_BAD,                     /* to bad/: item->reason */
+    WORKER_REFUSED,                 /* in bad/, to be asked for again */
     WORKER_DONE,                    /* nothing to settle, only to acknowledge */
     WORKER_FAILED                   /* stays in work/, the next scan has it */
 } worker_state_e;
@@ -106,6 +108,7 @@ typedef struct {
     bool             made_dir;
     bool             wanted;        /* a look-up of this id is under way */
     bool             parsed;        /* m is set */
+    bool             whole;         /* and names a finished upload */
     int              fd;            /* open file for the probe, -1 */
     uint32_t         variant;
     uint32_t         noted;         /* the variant that its side-car tells */
@@ -336,7 +339,7 @@ void worker_verify(void *data, size_t i, uint8_t *buffer);
 int worker_hash_fd(int fd, uint8_t *buffer, int64_t *bytes,
     uint8_t sha256[EXAM_HASH_LEN]);
 
-/* BAD -> DONE or FAILED */
+/* BAD -> REFUSED, DONE or FAILED */
 
 void worker_bad(worker_t *w, worker_item_t *item);
 
@@ -404,20 +407,38 @@ EXAM_MUST_CHECK exam_db_e worker_insert_same(worker_t *w, worker_item_t *item,
     uint32_t *next);
 
 
-/* worker_ledger.c: STORED and DOUBLE become DONE once Redis knows it */
+/* worker_ledger.c: STORED, DOUBLE, REFUSED become DONE once Redis knows it */
 
 void worker_ledger_settle(worker_t *w, worker_batch_t *b);
 
-/* raises one entry in the pipeline; a length of -1: no upload is known */
+/*
+ * Tells one entry in the pipeline; a length of -1: no upload is known; reason:
+ * why lost or refused, may be empty.
+ */
 
 exam_redis_e worker_ledger_append(exam_redis_t *redis,
     const exam_manifest_t *m, exam_seg_e state, exam_str_t node,
-    exam_str_t upload);
+    exam_str_t upload, exam_str_t reason);
 
 /* rows that were committed while Redis was away, or before a crash */
 
 void worker_ledger_start(worker_t *w);
 void worker_ledger_again(worker_t *w);
+
+
+/* worker_refused.c: exams whose ledger takes what lies in bad/ */
+
+typedef struct {
+    redisReply      *active;        /* exam:active */
+} worker_refused_t;
+
+exam_redis_e worker_refused_begin(worker_refused_t *r, exam_redis_t *redis);
+void worker_refused_end(worker_refused_t *r);
+
+/* the upload of a note in bad/; *appended false: nothing to tell */
+
+exam_redis_e worker_refused_append(const worker_refused_t *r,
+    exam_redis_t *redis, const worker_item_t *item, bool *appended);
 
 
 /* worker_live.c: exam:loaded, refill, warm-up; needs MySQL and Redis */

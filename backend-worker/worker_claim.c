@@ -152,6 +152,8 @@ worker_claim_parse(worker_item_t *item)
         return false;
     }
 
+    item->whole = true;
+
     return true;
 }
 

@@ -42,6 +42,8 @@ typedef struct {
 } worker_replies_t;
 
 
+static exam_redis_e worker_ledger_item(worker_t *w,
+    const worker_item_t *item);
 static void worker_ledger_reply(void *data, size_t i,
     const redisReply *reply);
 static void worker_ledger_mark(worker_t *w, const worker_batch_t *b);
@@ -53,10 +55,10 @@ static exam_db_e worker_ledger_page(worker_t *w, worker_cursor_t *at, size_t *n,
 
 exam_redis_e
 worker_ledger_append(exam_redis_t *redis, const exam_manifest_t *m,
-    exam_seg_e state, exam_str_t node, exam_str_t upload)
+    exam_seg_e state, exam_str_t node, exam_str_t upload, exam_str_t reason)
 {
     char         seg[EXAM_KEY_MAX], stored[EXAM_KEY_MAX];
-    uint8_t      memory[256];
+    uint8_t      memory[256 + EXAM_REASON_MAX];
     exam_buf_t   b;
     exam_str_t   args[11];
     const char  *name;
@@ -95,6 +97,12 @@ worker_ledger_append(exam_redis_t *redis, const exam_manifest_t *m,
 
     b.start = b.pos;
     exam_buf_hex(&b, m->sha256, EXAM_HASH_LEN);
+
+    if (reason.len != 0) {
+        exam_buf_char(&b, ' ');
+        exam_buf_put(&b, reason.data, reason.len);
+    }
+
     args[10] = exam_str_make(b.start, exam_buf_len(&b));
 
     return exam_redis_append_eval(redis, EXAM_SCRIPT_SETTLE, 11, args);
@@ -121,15 +129,14 @@ worker_ledger_settle(worker_t *w, worker_batch_t *b)
         for (i = 0; i < b->n && rc == EXAM_REDIS_OK; i++) {
             item = &b->items[i];
 
-            if (item->state != WORKER_STORED && item->state != WORKER_DOUBLE) {
+            if (item->state != WORKER_STORED && item->state != WORKER_DOUBLE
+                && item->state != WORKER_REFUSED)
+            {
                 continue;
             }
 
             replies.items[n++] = (uint16_t) i;
-
-            rc = worker_ledger_append(&w->redis, &item->m, EXAM_SEG_STORED,
-                     exam_str_make(item->kept_node, strlen(item->kept_node)),
-                     exam_str_make(item->kept_id, strlen(item->kept_id)));
+            rc = worker_ledger_item(w, item);
         }
 
         if (n == 0) {
@@ -152,7 +159,28 @@ worker_ledger_settle(worker_t *w, worker_batch_t *b)
     }
 
     exam_log(EXAM_LOG_WARN, "ledger", 0, "cannot settle: %s", w->redis.error);
+
+    /* what lies in the spool, bad/ too, is told again once Redis is back */
+
+    w->loaded[0] = '\0';
     worker_ledger_mark(w, b);
+}
+
+
+static exam_redis_e
+worker_ledger_item(worker_t *w, const worker_item_t *item)
+{
+    if (item->state == WORKER_REFUSED) {
+        return worker_ledger_append(&w->redis, &item->m, EXAM_SEG_REFUSED,
+                                    item->m.node, item->m.id,
+                                    exam_str_make(item->reason,
+                                                  strlen(item->reason)));
+    }
+
+    return worker_ledger_append(&w->redis, &item->m, EXAM_SEG_STORED,
+               exam_str_make(item->kept_node, strlen(item->kept_node)),
+               exam_str_make(item->kept_id, strlen(item->kept_id)),
+               exam_str(""));
 }
 
 
@@ -343,7 +371,7 @@ worker_ledger_page(worker_t *w, worker_cursor_t *at, size_t *n,
         }
 
         *redis = worker_ledger_append(&w->redis, &m, EXAM_SEG_STORED, w->node,
-                                      exam_stmt_col_str(s, 1));
+                                      exam_stmt_col_str(s, 1), exam_str(""));
 
         if (*redis != EXAM_REDIS_OK) {
             exam_stmt_reset(s);

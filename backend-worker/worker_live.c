@@ -17,13 +17,13 @@
 
 
 typedef struct {
-    worker_t       *w;
-    exam_redis_t   *redis;
-    exam_redis_e    rc;
-    exam_spool_e    what;
-    unsigned        pending;
-    unsigned        total;
-    worker_item_t   item;
+    worker_t          *w;
+    exam_redis_t      *redis;
+    exam_redis_e       rc;
+    exam_spool_e       what;
+    unsigned           pending;
+    worker_refused_t   refused;
+    worker_item_t      item;
 } worker_announce_t;
 
 
@@ -177,7 +177,10 @@ worker_live_mysql(worker_t *w)
 }
 
 
-/* what this spool holds has had its 201: `received`, whatever comes next */
+/*
+ * What this spool holds has had its 201: `received`, whatever comes next.  What
+ * lies in bad/ is refused, unless the number has come again since.
+ */
 
 static exam_live_e
 worker_live_spool(exam_redis_t *redis, void *data)
@@ -191,6 +194,7 @@ worker_live_spool(exam_redis_t *redis, void *data)
     } folders[] = {
         { "work", EXAM_SPOOL_WORK },
         { "ready", EXAM_SPOOL_INFO },
+        { "bad", EXAM_SPOOL_BAD_INFO },
     };
 
     a = calloc(1, sizeof(worker_announce_t));
@@ -202,19 +206,16 @@ worker_live_spool(exam_redis_t *redis, void *data)
 
     a->w = data;
     a->redis = redis;
-    a->rc = EXAM_REDIS_OK;
+    a->rc = worker_refused_begin(&a->refused, redis);
 
-    for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+    for (i = 0; i < sizeof(folders) / sizeof(folders[0])
+                && a->rc == EXAM_REDIS_OK; i++) {
         a->what = folders[i].what;
 
-        /* false is a folder that cannot be read, which is logged, or rc */
+        /* -1 is a folder that cannot be read, which is logged, or rc */
 
-        if (worker_scan_each(a->w, folders[i].folder, worker_live_announce, a)
-                == -1
-            && a->rc != EXAM_REDIS_OK)
-        {
-            break;
-        }
+        (void) !worker_scan_each(a->w, folders[i].folder,
+                                 worker_live_announce, a);
     }
 
     if (a->rc == EXAM_REDIS_OK && a->pending != 0) {
@@ -223,6 +224,7 @@ worker_live_spool(exam_redis_t *redis, void *data)
 
     i = a->rc == EXAM_REDIS_OK;
 
+    worker_refused_end(&a->refused);
     free(a);
 
     return i ? EXAM_LIVE_OK : EXAM_LIVE_REDIS;
@@ -232,9 +234,11 @@ worker_live_spool(exam_redis_t *redis, void *data)
 static bool
 worker_live_announce(void *data, const char *id)
 {
+    bool                appended;
     worker_announce_t  *a;
 
     a = data;
+    appended = true;
 
     memcpy(a->item.id, id, strlen(id) + 1);
 
@@ -244,11 +248,18 @@ worker_live_announce(void *data, const char *id)
         return true;
     }
 
-    a->rc = worker_ledger_append(a->redis, &a->item.m, EXAM_SEG_RECEIVED,
-                                 a->item.m.node, a->item.m.id);
+    if (a->what == EXAM_SPOOL_BAD_INFO) {
+        a->rc = worker_refused_append(&a->refused, a->redis, &a->item,
+                                      &appended);
 
-    if (a->rc != EXAM_REDIS_OK) {
-        return false;
+    } else {
+        a->rc = worker_ledger_append(a->redis, &a->item.m, EXAM_SEG_RECEIVED,
+                                     a->item.m.node, a->item.m.id,
+                                     exam_str(""));
+    }
+
+    if (a->rc != EXAM_REDIS_OK || !appended) {
+        return a->rc == EXAM_REDIS_OK;
     }
 
     if (++a->pending == WORKER_ANNOUNCE) {

@@ -237,7 +237,10 @@ worker_bad(worker_t *w, worker_item_t *item)
              "\"%s\" is damaged (%s): kept in bad/", item->id, item->reason);
 
     atomic_fetch_add(&w->figures.failed, 1);
-    item->state = WORKER_DONE;
+
+    /* a manifest that says nothing names no number to ask for */
+
+    item->state = item->whole ? WORKER_REFUSED : WORKER_DONE;
 }
 
 

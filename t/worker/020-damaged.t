@@ -52,7 +52,9 @@ ok((wait_for { redis('EXISTS', 'exam:loaded') }), 'the worker is up');
     is(Exam::Process::slurp("$spool/bad/$m->{id}.rec"), 'short',
        'and the file');
     is(row($m), undef, 'it has no row');
-    is_deeply([ledger($m)], [], 'and no entry in the ledger');
+    is_deeply([ledger($m)], ['refused', 't1', $m->{id}, 6, $m->{sha256},
+                             'wrong_size'],
+              'the ledger says refused, and why');
 
     my $l = offer(data => 'longer', length => 5, durable_offset => 5, n => 1);
 
@@ -114,6 +116,7 @@ ok((wait_for { redis('EXISTS', 'exam:loaded') }), 'the worker is up');
 
     ok(bad($m), 'once more');
     is(reason_of($m)->{manifest_base64}, 'AP/+', 'a damaged manifest is kept');
+    is_deeply([ledger($m)], [], 'which names no number to ask for again');
 
     my $o = offer(n => 7);
     my $other = upload_id();
