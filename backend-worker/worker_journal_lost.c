@@ -16,7 +16,7 @@
 #define WORKER_LOST_TRY   1000          /* ms between tries */
 
 #define WORKER_LOST_SQL                                                       \
-    "SELECT l.session, l.kind, l.n, l.exam, l.student "                       \
+    "SELECT l.session, l.kind, l.n, l.exam, l.student, l.reason "             \
     "FROM lost_segments l JOIN exams e ON e.id = l.exam "                     \
     "WHERE e.state IN ('open', 'closed') "                                    \
     "AND (l.session, l.kind, l.n) > (?, ?, ?) "                               \
@@ -33,7 +33,8 @@ typedef struct {
 
 
 static exam_redis_e worker_lost_append(worker_journal_t *j, exam_str_t exam,
-    exam_str_t student, const uint8_t *sid, exam_str_t kind, uint32_t n);
+    exam_str_t student, const uint8_t *sid, exam_str_t kind, uint32_t n,
+    exam_str_t reason);
 static exam_db_e worker_lost_page(worker_journal_t *j, worker_lost_at_t *at,
     size_t *n, exam_redis_e *redis);
 
@@ -53,7 +54,7 @@ worker_journal_settle(worker_journal_t *j)
 
         if (r->type == EXAM_RECORD_LOST && !j->batch.records[i].refused) {
             rc = worker_lost_append(j, r->exam, r->student, r->sid, r->kind,
-                                    r->n);
+                                    r->n, r->reason);
             n++;
         }
     }
@@ -117,7 +118,7 @@ worker_journal_settle_again(worker_journal_t *j)
 
 static exam_redis_e
 worker_lost_append(worker_journal_t *j, exam_str_t exam, exam_str_t student,
-    const uint8_t *sid, exam_str_t kind, uint32_t n)
+    const uint8_t *sid, exam_str_t kind, uint32_t n, exam_str_t reason)
 {
     exam_manifest_t  m;
 
@@ -131,7 +132,7 @@ worker_lost_append(worker_journal_t *j, exam_str_t exam, exam_str_t student,
     memcpy(m.sid, sid, EXAM_SID_LEN);
 
     return worker_ledger_append(&j->redis, &m, EXAM_SEG_LOST, exam_str("-"),
-                                exam_str("-"));
+                                exam_str("-"), reason);
 }
 
 
@@ -180,7 +181,8 @@ worker_lost_page(worker_journal_t *j, worker_lost_at_t *at, size_t *n,
         *redis = worker_lost_append(j, exam_stmt_col_str(s, 3),
                                     exam_stmt_col_str(s, 4), sid,
                                     exam_stmt_col_str(s, 1),
-                                    (uint32_t) exam_stmt_col_int(s, 2));
+                                    (uint32_t) exam_stmt_col_int(s, 2),
+                                    exam_stmt_col_str(s, 5));
 
         if (*redis != EXAM_REDIS_OK) {
             exam_stmt_reset(s);

@@ -84,19 +84,22 @@ worker_ledger_append(exam_redis_t *redis, const exam_manifest_t *m,
     exam_buf_uint(&b, m->n);
     args[5] = exam_str_make(b.start, exam_buf_len(&b));
 
-    if (m->length < 0) {
-        args[9] = exam_str("-");
-        args[10] = exam_str("-");
+    args[9] = exam_str("-");
 
-        return exam_redis_append_eval(redis, EXAM_SCRIPT_SETTLE, 11, args);
+    if (m->length >= 0) {
+        b.start = b.pos;
+        exam_buf_int(&b, m->length);
+        args[9] = exam_str_make(b.start, exam_buf_len(&b));
     }
 
     b.start = b.pos;
-    exam_buf_int(&b, m->length);
-    args[9] = exam_str_make(b.start, exam_buf_len(&b));
 
-    b.start = b.pos;
-    exam_buf_hex(&b, m->sha256, EXAM_HASH_LEN);
+    if (m->length >= 0) {
+        exam_buf_hex(&b, m->sha256, EXAM_HASH_LEN);
+
+    } else {
+        exam_buf_char(&b, '-');
+    }
 
     if (reason.len != 0) {
         exam_buf_char(&b, ' ');

@@ -120,7 +120,8 @@ start_worker();
        uc unpack('H*', "disk \xc3\xa9"), 'with its reason');
 
     ok((wait_for { (redis('HGET', 'exam:{30}:seg:S001', "$sid:camera:3")
-                    // '') eq 'lost - - - -' }), 'Redis knows it as lost');
+                    // '') eq "lost - - - - disk \xc3\xa9" }),
+       'Redis knows it as lost, and why');
     ok((wait_for { (figures()->{journal_records_total} // 0) == 12 }),
        'records are counted');
     ok((wait_for { lag() eq '0' }), 'nothing is left');
