@@ -193,7 +193,9 @@ worker_start(worker_t *w)
         return -1;
     }
 
-    if (worker_pool_start(&w->pool) == -1 || worker_figures_start(w) == -1) {
+    if (worker_pool_start(&w->pool, w->conf.threads) == -1
+        || worker_figures_start(w) == -1)
+    {
         exam_log(EXAM_LOG_ALERT, "worker", errno, "cannot start threads");
         return -1;
     }

@@ -53,7 +53,6 @@
 
 #define WORKER_BATCH         256    /* uploads a transaction */
 #define WORKER_ACKS          (WORKER_BATCH * 2)
-#define WORKER_THREADS       8      /* see worker_pool.c */
 #define WORKER_BUFFER        (256 * 1024)       /* bytes a thread */
 #define WORKER_SAMPLE        16     /* one of so many is hashed */
 #define WORKER_PATH_MAX      EXAM_STORE_PATH_MAX
@@ -156,8 +155,8 @@ typedef struct {
     pthread_cond_t   start;
     pthread_cond_t   end;
     unsigned         nthreads;
-    pthread_t        threads[WORKER_THREADS];
-    uint8_t         *buffers[WORKER_THREADS];
+    pthread_t        threads[EXAM_THREADS_MAX];
+    uint8_t         *buffers[EXAM_THREADS_MAX];
     unsigned         next_buffer;
     worker_task_pt   task;          /* below: under the mutex */
     void            *data;
@@ -281,7 +280,7 @@ int worker_loop(worker_t *w);
 
 /* worker_pool.c: task(data, 0..n-1, buffer), returns when all are done */
 
-EXAM_MUST_CHECK int worker_pool_start(worker_pool_t *pool);
+EXAM_MUST_CHECK int worker_pool_start(worker_pool_t *pool, unsigned threads);
 void worker_pool_run(worker_pool_t *pool, worker_task_pt task, void *data,
     size_t n);
 void worker_pool_stop(worker_pool_t *pool);

@@ -18,7 +18,7 @@ static void *worker_pool_thread(void *data);
 
 
 int
-worker_pool_start(worker_pool_t *pool)
+worker_pool_start(worker_pool_t *pool, unsigned threads)
 {
     unsigned  i;
 
@@ -26,7 +26,7 @@ worker_pool_start(worker_pool_t *pool)
     pthread_cond_init(&pool->start, NULL);
     pthread_cond_init(&pool->end, NULL);
 
-    for (i = 0; i < WORKER_THREADS; i++) {
+    for (i = 0; i < threads; i++) {
         pool->buffers[i] = malloc(WORKER_BUFFER);
 
         if (pool->buffers[i] == NULL) {
@@ -34,7 +34,7 @@ worker_pool_start(worker_pool_t *pool)
         }
     }
 
-    for (i = 0; i < WORKER_THREADS; i++) {
+    for (i = 0; i < threads; i++) {
 
         if (pthread_create(&pool->threads[i], NULL, worker_pool_thread, pool)
             != 0)
@@ -134,7 +134,7 @@ worker_pool_stop(worker_pool_t *pool)
         pthread_join(pool->threads[i], NULL);
     }
 
-    for (i = 0; i < WORKER_THREADS; i++) {
+    for (i = 0; i < EXAM_THREADS_MAX; i++) {
         free(pool->buffers[i]);
         pool->buffers[i] = NULL;
     }

@@ -36,6 +36,7 @@ typedef enum {
     EXAM_CONF_PORT,
     EXAM_CONF_NUMBER,
     EXAM_CONF_SECONDS,              /* 1 to an hour */
+    EXAM_CONF_THREADS,
     EXAM_CONF_NODE,
     EXAM_CONF_KINDS,
     EXAM_CONF_SWITCH,
@@ -118,6 +119,7 @@ static const exam_conf_key_t  exam_conf_keys[] = {
 
     { "worker", "probe", EXAM_CONF_SWITCH, exam_conf_field(probe) },
     { "worker", "verify", EXAM_CONF_VERIFY, exam_conf_field(verify) },
+    { "worker", "threads", EXAM_CONF_THREADS, exam_conf_field(threads) },
     { "worker", "log", EXAM_CONF_PATH_OPTIONAL, exam_conf_field(log) },
     { "worker", "pid", EXAM_CONF_PATH_OPTIONAL, exam_conf_field(pid) },
     { "worker", "journal_days", EXAM_CONF_NUMBER,
@@ -275,6 +277,7 @@ exam_conf_defaults(exam_conf_t *conf)
     conf->mysql.port = 3306;
     conf->probe = true;
     conf->verify = EXAM_VERIFY_SAMPLE;
+    conf->threads = 8;
     conf->journal_days = 30;
     conf->heartbeat_s = 30;
     conf->offline_s = 90;
@@ -421,6 +424,9 @@ exam_conf_set(exam_conf_parse_t *p, const exam_conf_key_t *key,
 
     case EXAM_CONF_SECONDS:
         return exam_conf_set_number(p, key, value, 1, EXAM_CONF_HOUR);
+
+    case EXAM_CONF_THREADS:
+        return exam_conf_set_number(p, key, value, 1, EXAM_THREADS_MAX);
 
     case EXAM_CONF_SWITCH:
         return exam_conf_set_choice(p, key, value, "on", "off", (bool *) out);

@@ -21,6 +21,7 @@
 
 #define EXAM_PATH_MAX        1024   /* bytes of a path with its NUL */
 #define EXAM_CONF_TEXT_MAX   256    /* host, user, password, database */
+#define EXAM_THREADS_MAX     32     /* that work on files */
 #define EXAM_CONF_ERROR_MAX  (EXAM_PATH_MAX + 256)
 
 
@@ -69,6 +70,7 @@ typedef struct {
 
     bool               probe;
     exam_verify_e      verify;
+    unsigned           threads;             /* 1..EXAM_THREADS_MAX */
     char               log[EXAM_PATH_MAX];      /* "" = standard error */
     char               pid[EXAM_PATH_MAX];      /* "" = no pid file */
     unsigned           journal_days;            /* 0 = kept for ever */

@@ -174,6 +174,7 @@ my %values = (
                database => ['', 'a-b', 'a`b', 'x' x 65],
                password_file => ['/nonexistent'] },
     worker => { probe => ['yes', ''], verify => ['none', ''],
+                threads => ['0', '33', 'x', ''],
                 log => ['x' x 1024] },
 );
 

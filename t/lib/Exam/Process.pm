@@ -262,9 +262,9 @@ sub free_port {
 }
 
 
-# A master process with $opt{workers} (1) workers on a free port of
-# 127.0.0.1.  http, server, main: lines for these levels.  %%DIR%% in them is
-# the server's folder.
+# A master process with $opt{workers} (1) workers of $opt{threads} (4) upload
+# threads on a free port of 127.0.0.1.  http, server, main: lines for these
+# levels.  %%DIR%% in them is the server's folder.
 
 sub nginx {
     my ($class, %opt) = @_;
@@ -283,7 +283,7 @@ daemon off;
 worker_processes @{[ $opt{workers} // 1 ]};
 pid $at/nginx.pid;
 error_log $at/logs/error.log @{[ $opt{log_level} // 'info' ]};
-thread_pool exam_upload threads=4 max_queue=1024;
+thread_pool exam_upload threads=@{[ $opt{threads} // 4 ]} max_queue=1024;
 @{[ $opt{main} // '' ]}
 events {
     worker_connections @{[ $opt{connections} // 512 ]};

@@ -1,0 +1,150 @@
+# nginx is killed at every system call with which it receives and finishes an
+# upload.  Whatever was acknowledged is stored once and whole; what was not is
+# there or not, never half of it; the client that repeats its PUT is satisfied;
+# nothing is left in the spool.
+
+use strict;
+use warnings;
+
+use lib 't/lib', 't/worker/lib', 't/fault/lib';
+use Crash;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+need_strace();
+servers();
+nginx();
+
+my (@uploads, %count);
+
+my @scenarios = (
+    { name => 'PUT', put => {} },
+    { name => 'PUT in chunks', put => { chunked => 1 }, more => 1 },
+    { name => 'PUT of one packet', put => {}, size => 100, more => 1 },
+);
+
+
+# One upload under strace; nth: the call at which the process is killed.
+# Returns the upload, what was hit and what was seen.
+
+sub run {
+    my ($scenario, $point) = @_;
+
+    my $pid = answered();
+    my @tids = grep { $_ != $pid } map { s{.*/}{}r } glob "/proc/$pid/task/*";
+    my $u = upload_of(size => $scenario->{size}, what => $point
+                      ? $point->{id} : 'trace');
+    my $t = attach(!$point ? (pids => [$pid], follow => 1)
+        : (pids => $point->{role} eq 'main' ? [$pid] : \@tids,
+           inject => ["$point->{call}:signal=KILL:when=$point->{nth}"]));
+
+    put($u, %{ $scenario->{put} });
+
+    # what comes behind the answer
+    my $killed = wait_for { !kill 0, $pid } $point ? 0.5 : 0.2;
+
+    detach($t);
+
+    my @points = points($t, $u,
+                        role => sub { $_[0]{tid} == $pid ? 'main' : 'pool' });
+
+    return ($u, $killed ? hit(@points) : undef, @points)
+        if !$point || !$killed;
+
+    answered($pid);
+    return ($u, hit(@points), @points);
+}
+
+
+# '' when the client's repetition is answered as it must be.
+
+sub repeated {
+    my ($u, $scenario) = @_;
+
+    my $acked = $u->{acked};
+    my $res = put($u, %{ $scenario->{put} });
+
+    return 'no answer' unless $res;
+    return "status $res->{status} $res->{body}"
+        if $res->{status} != 200 && $res->{status} != 201;
+    return 'status 201 after a 201' if $acked && $res->{status} == 201;
+    return 'other content' if $res->{json}{sha256} ne $u->{sha256};
+
+    my @left = wait_for { !files_below(Exam::spool() . '/part', qr/./) } 5;
+
+    return @left ? '' : join ' ', 'left in part/:', files_below(
+        Exam::spool() . '/part', qr/./);
+}
+
+
+for my $scenario (grep { !$_->{more} || more() } @scenarios) {
+    my $start = time;
+    my ($u, undef, @trace) = run($scenario);
+
+    is $u->{acked}, 201, "$scenario->{name}: an upload is traced";
+    push @uploads, $u;
+
+    my (%wanted, @order, %hit, @wrong, %tried);
+
+    for my $point (@trace) {
+        push @order, $point->{id} unless $wanted{$point->{id}}++;
+    }
+
+    my %point = map { $_->{id} => $_ } reverse @trace;
+
+    cmp_ok scalar(@order), '>=', 20, "$scenario->{name}: points are listed";
+
+    for my $id (@order) {
+
+        # what else the process does between two calls is chance
+        for my $off (0, 0, 1, -1, 0, 2, 1, -1, -2, 3) {
+            last if $hit{$id};
+
+            my $nth = $point{$id}{nth} + $off;
+            next if $nth < 1;
+
+            my ($u, $hit) = run($scenario, { %{ $point{$id} }, nth => $nth });
+
+            push @uploads, $u;
+            $count{runs}++;
+            next unless $hit;
+
+            $u->{what} = $hit->{id};
+            $hit{$hit->{id}}++;
+            $count{acked}++ if $u->{acked};
+
+            my $wrong = repeated($u, $scenario);
+            push @wrong, "$hit->{id}: $wrong" if $wrong;
+        }
+    }
+
+    my @missed = grep { !$hit{$_} } @order;
+
+    is_deeply \@missed, [], "$scenario->{name}: killed at every point";
+    is_deeply \@wrong, [], '... and the repeated PUT is satisfied each time';
+
+    note sprintf '%s: %d points, %d hit, %d runs, %.1f s', $scenario->{name},
+        scalar @order, scalar(keys %hit), $count{runs}, time - $start;
+}
+
+# an upload that no kill has met may not have been repeated
+$_->{acked} or put($_) for @uploads;
+
+start_worker();
+ok drained(30), 'the worker empties the spool'
+    or diag join "\n", files_below(Exam::spool(), qr/./);
+
+is_deeply [audit(@uploads)], [], 'every upload is stored once, whole';
+is_deeply [Spool::files(Exam::spool() . '/bad')], [], 'nothing was damaged';
+cmp_ok $count{acked}, '>', 0, 'some had been acknowledged';
+
+# a node that knows nothing any more
+$Crash::Nginx->stop('QUIT');
+nginx();
+
+my @statuses = map { (put($_) // {})->{status} // 'none' } @uploads;
+is_deeply [grep { $_ ne 200 } @statuses], [],
+    'each is known after a restart: the same again is 200';
+is_deeply [audit(@uploads)], [], 'and changes nothing';
+
+done_testing;

@@ -1,0 +1,198 @@
+# exam-worker is killed at every system call between the claim of an upload and
+# its acknowledgement to the doorbell: in the store once and whole, one row,
+# settled, nothing left in the spool.
+
+use strict;
+use warnings;
+
+use lib 't/lib', 't/worker/lib', 't/fault/lib';
+use Crash;
+use File::Temp ();
+use Test::More;
+use Time::HiRes qw(time);
+
+need_strace();
+servers();
+
+my $store = Exam::recordings();
+my (%count, $shm);
+
+my @scenarios = (
+    { name => 'an upload', act => \&put },
+    { name => 'to another file system', act => \&put, before => \&elsewhere,
+      after => \&here },
+    { name => 'a double', first => \&offer, act => \&offer },
+);
+
+
+# The same segment with the same content a second time, under another id: the
+# worker keeps one.
+
+sub offer {
+    my ($u) = @_;
+
+    $u->{id} = Spool::offer(student => $u->{student}, session => $u->{sid},
+                            data => $u->{data})->{id};
+    $u->{acked} = 201;
+}
+
+
+sub elsewhere {
+    $shm = File::Temp->newdir('exam-XXXXXXXX', DIR => '/dev/shm');
+
+    rename $store, "$store.here" or die "$store: $!\n";
+    symlink "$shm", $store or die "$store: $!\n";
+}
+
+
+sub here {
+    unlink $store;
+    rename "$store.here", $store or die "$store: $!\n";
+}
+
+
+# One upload under strace; nth: the call at which the process is killed.
+
+sub run {
+    my ($scenario, $point, $nth) = @_;
+
+    my $pid = $Spool::Worker->pid;
+    my $u = upload_of(size => 100_000,
+                      what => $point ? $point->{id} : 'trace');
+
+    if ($scenario->{first}) {
+        $scenario->{first}->($u);
+        wait_for { settled($u) } 10;
+    }
+
+    my @others = grep { $_ != $pid }
+                 map { s{.*/}{}r } glob "/proc/$pid/task/*";
+    my $t = attach(!$point ? (pids => [$pid], follow => 1)
+        : (pids => $point->{role} eq 'main' ? [$pid] : \@others,
+           inject => ["$point->{call}:signal=KILL:when=$nth"]));
+
+    $scenario->{act}->($u);
+    $count{unanswered}++ unless $u->{acked};
+
+    wait_for {
+        return !$Spool::Worker->running || settled($u) && ++$u->{rounds} > 2;
+    } 10;
+
+    my $killed = !$Spool::Worker->running;
+    detach($t);
+
+    my @points = points($t, $u,
+        since => $point && $point->{role} ne 'main' ? undef : qr/UPLOAD/,
+        role => sub {
+            my ($call) = @_;
+            return 'main' if $call->{tid} == $pid;
+            return $call->{target} =~ /UPLOAD|STUDENT|STORE/ ? 'pool' : '';
+        }, until => sub { $_[0]{args} =~ /XREADGROUP/ });
+
+    return ($u, $killed ? hit(@points) : undef, $killed, @points);
+}
+
+
+# What is not in the table yet must still be spoken of in the spool: the row
+# that a start makes of a side-car is not what the promise rests on.
+
+sub accounted {
+    my ($u) = @_;
+
+    return '' if Spool::rows("student = '$u->{student}'")
+        || grep { -e Exam::spool() . "/$_/$u->{id}.info" } qw(ready work);
+    return 'neither a row nor a manifest';
+}
+
+
+sub settled {
+    my ($u) = @_;
+
+    my ($state) = split / /, Spool::redis('HGET',
+        "exam:{$Crash::Exam}:seg:$u->{student}", "$u->{sid}:screen:0") // '';
+
+    return ($state // '') eq 'stored' && drained(0)
+        && Spool::redis('XLEN', Spool::bell()) == 0;
+}
+
+
+# '' when the next worker has made good what the dead one left.
+
+sub mended {
+    my ($u) = @_;
+
+    return 'not settled: ' . join ' ', files_below(Exam::spool(),
+                                                   qr/\.(?:rec|info)$/)
+        unless wait_for { settled($u) } 10;
+
+    my @left = files_below("$store/$Crash::Exam/$u->{student}", qr/\.tmp$/);
+    return "left @left" if @left;
+
+    return stored($u);
+}
+
+
+nginx();
+
+for my $scenario (grep { !$_->{more} || more() } @scenarios) {
+    my $name = $scenario->{name};
+    my $start = time;
+
+    $scenario->{before}->() if $scenario->{before};
+    start_worker();
+
+    my ($u, undef, undef, @trace) = run($scenario);
+    is stored($u), '', "$name: is traced";
+
+    my (%point, %hit, @order, @wrong);
+
+    for my $point (@trace) {
+        push @order, $point->{id} unless $point{$point->{id}};
+        $point{$point->{id}} //= $point;
+    }
+
+    cmp_ok scalar(@order), '>=', 30, "$name: points are listed";
+
+    for my $id (@order) {
+        my $point = $point{$id};
+
+        # what else the process does between two calls is chance
+        for my $off (0, 0, 1, -1, 2, -2, 1, -1) {
+            last if $hit{$id};
+            next if $point->{nth} + $off < 1;
+
+            my ($u, $hit, $killed) = run($scenario, $point,
+                                         $point->{nth} + $off);
+            my $wrong = accounted($u);
+            $count{$name}++;
+
+            if ($hit) {
+                $u->{what} = $hit->{id};
+                $hit{$hit->{id}}++;
+            }
+
+            start_worker() if $killed;
+            $wrong ||= mended($u);
+            push @wrong, "$u->{what}: $wrong" if $wrong;
+
+            # one that has made rows has its statements prepared: not as traced
+            $Spool::Worker->stop('KILL');
+            start_worker();
+        }
+    }
+
+    is_deeply [grep { !$hit{$_} } @order], [], "$name: killed at every point"
+        or diag join "\n", @order;
+    is_deeply \@wrong, [], '... and stored once and whole each time';
+
+    note sprintf '%s: %d points, %d runs, %.1f s', $name, scalar @order,
+        $count{$name}, time - $start;
+
+    is Spool::stop_worker(), 0, "$name: the worker leaves in order";
+    $scenario->{after}->() if $scenario->{after};
+}
+
+is $count{unanswered}, undef, 'nginx has acknowledged every upload';
+is_deeply [Spool::files(Exam::spool() . '/bad')], [], 'nothing was damaged';
+
+done_testing;
