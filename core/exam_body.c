@@ -52,6 +52,7 @@ typedef struct {
     uint32_t              given;
     uint32_t              state_given;
     exam_beat_raw_t       raw;
+    int64_t              *times;
 } exam_beat_parse_t;
 
 
@@ -70,6 +71,7 @@ static exam_err_e exam_beat_state(exam_beat_parse_t *p,
     const exam_json_value_t *v);
 static exam_err_e exam_beat_missed(exam_beat_parse_t *p,
     const exam_json_value_t *v);
+static exam_err_e exam_beat_time(exam_beat_parse_t *p, int64_t client_time);
 static exam_err_e exam_beat_ack(exam_beat_parse_t *p,
     const exam_json_value_t *v);
 static exam_err_e exam_beat_finish(exam_beat_parse_t *p);
@@ -272,6 +274,7 @@ exam_beat_member(exam_beat_parse_t *p, const exam_json_value_t *v)
     if (exam_key_is(v, exam_str("missed"))) {
         p->place = EXAM_BODY_MISSED;
         p->out->missed = 0;
+        p->out->ntimes = 0;
 
         return v->type == EXAM_JSON_BEGIN_ARRAY ? EXAM_OK
                                                 : EXAM_ERR_BAD_TYPE;
@@ -324,6 +327,7 @@ static exam_err_e
 exam_beat_missed(exam_beat_parse_t *p, const exam_json_value_t *v)
 {
     uint32_t         given;
+    exam_err_e       err;
     exam_beat_raw_t  entry;
 
     if (v->depth == 2) {
@@ -349,12 +353,39 @@ exam_beat_missed(exam_beat_parse_t *p, const exam_json_value_t *v)
         return EXAM_OK;
     }
 
-    /* checked, counted, not kept */
-
     given = 0;
 
-    return exam_json_take(exam_members(exam_beat_members), v, p->arena,
-                          &entry, &given);
+    err = exam_json_take(exam_members(exam_beat_members), v, p->arena,
+                         &entry, &given);
+
+    if (err != EXAM_OK || !(given & EXAM_BEAT_TIME)) {
+        return err;
+    }
+
+    return exam_beat_time(p, entry.client_time);
+}
+
+
+/* an entry that names its time twice has two: the list stays bounded */
+
+static exam_err_e
+exam_beat_time(exam_beat_parse_t *p, int64_t client_time)
+{
+    if (p->times == NULL) {
+        p->times = exam_arena_alloc(p->arena, EXAM_BEAT_MISSED_MAX
+                                              * sizeof(int64_t));
+        if (p->times == NULL) {
+            return EXAM_ERR_TOO_LARGE;
+        }
+
+        p->out->times = p->times;
+    }
+
+    if (p->out->ntimes < EXAM_BEAT_MISSED_MAX) {
+        p->times[p->out->ntimes++] = client_time;
+    }
+
+    return EXAM_OK;
 }
 
 

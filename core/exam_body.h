@@ -20,6 +20,7 @@
 #define EXAM_BODY_ARENA         32768   /* enough, but for one escaped string */
                                         /* of over 16 KB: that is too_large */
 #define EXAM_BEAT_MISSED_MAX    500
+#define EXAM_BEAT_ARENA         (EXAM_BODY_ARENA + 4096)    /* and its times */
 #define EXAM_BEAT_ACK_MAX       64
 #define EXAM_BEAT_RECORDER_MAX  15
 #define EXAM_SEQ_MAX            9007199254740991u    /* 2^53 - 1 */
@@ -54,7 +55,9 @@ typedef struct {
     int64_t            client_time; /* ms, -1 */
     bool               has_state;
     uint16_t           missed;      /* how many were listed */
+    uint16_t           ntimes;      /* of them with a time */
     uint16_t           acks;
+    const int64_t     *times;       /* ms of the client, in the arena */
     exam_beat_state_t  state;
     uint64_t           ack[EXAM_BEAT_ACK_MAX];  /* the first `acks` of them */
                                     /* are set; 0 = no id of ours */

@@ -10,6 +10,7 @@
 
 
 #include "ngx_http_exam_module.h"
+#include "ngx_http_exam_presence.h"
 
 
 /* what the reply tells, copied under the mutex */
@@ -22,6 +23,8 @@ typedef struct {
     int32_t        stored[EXAM_KINDS_MAX];
     uint32_t       nresend;
     exam_resend_t  resend[EXAM_RESEND_MAX];
+
+    ngx_http_exam_presence_t  presence;     /* for the journal */
 } ngx_http_exam_beat_reply_t;
 
 

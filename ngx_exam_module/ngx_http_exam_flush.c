@@ -15,6 +15,8 @@
 
 #include "ngx_http_exam_args.h"
 #include "ngx_http_exam_flush.h"
+#include "ngx_http_exam_node.h"
+#include "ngx_http_exam_presence.h"
 
 
 #define NGX_HTTP_EXAM_FLUSH_LEASE  5    /* intervals */
@@ -104,6 +106,7 @@ ngx_http_exam_flush_timer(ngx_event_t *ev)
                                               ngx_http_exam_module);
 
     ngx_http_exam_flush_all(mcf);
+    ngx_http_exam_presence_flush();
 
     if (!ngx_exiting) {
         ngx_add_timer(ev, mcf->flush_interval);
@@ -129,7 +132,15 @@ ngx_http_exam_flush_all(ngx_http_exam_main_conf_t *mcf)
 
         shard->due = 0;
 
-        if (ngx_http_exam_flush_lease(mcf, shard) != NGX_OK || !redis.up) {
+        if (ngx_http_exam_flush_lease(mcf, shard) != NGX_OK) {
+            continue;
+        }
+
+        if (i == 0) {
+            ngx_http_exam_node_tick(mcf, redis.up);
+        }
+
+        if (!redis.up) {
             continue;
         }
 
@@ -139,7 +150,10 @@ ngx_http_exam_flush_all(ngx_http_exam_main_conf_t *mcf)
             ngx_http_exam_shard_unlock(shard);
         }
 
+        ngx_http_exam_shard_lock(shard);
+        ngx_http_exam_mark_tick_locked(shard, ngx_http_exam_now());
         shard->due = shard->sh->ndirty;
+        ngx_http_exam_shard_unlock(shard);
     }
 
     ngx_http_exam_flush_more(mcf);
@@ -256,6 +270,7 @@ ngx_http_exam_flush_lease(ngx_http_exam_main_conf_t *mcf,
             || (ngx_msec_int_t) (ngx_current_msec - sh->flusher_until) > 0))
     {
         sh->flusher = ngx_pid;
+        sh->inflight = 0;
         ngx_http_exam_flush_requeue_locked(shard, 0);
     }
 
@@ -328,6 +343,8 @@ ngx_http_exam_flush_requeue_locked(ngx_http_exam_shard_t *shard,
             }
         }
     }
+
+    sh->mark_left = sh->ndirty + sh->inflight;
 }
 
 

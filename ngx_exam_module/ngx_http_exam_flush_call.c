@@ -10,6 +10,8 @@
 
 #include "ngx_http_exam_args.h"
 #include "ngx_http_exam_flush.h"
+#include "ngx_http_exam_node.h"
+#include "ngx_http_exam_presence.h"
 
 
 #define NGX_HTTP_EXAM_FLUSH_CALLS     2     /* on the way, a process */
@@ -25,8 +27,10 @@ typedef struct {
     uint8_t                     sid[EXAM_SID_LEN];
     uint32_t                    changes;
     unsigned                    has_state:1;
+    unsigned                    asks:1;     /* for the beat before */
     int64_t                     first_beat;
     int64_t                     longest_gap;
+    int64_t                     before;     /* ms, -1 not told, 0 none */
 } ngx_http_exam_flush_row_t;
 
 
@@ -34,6 +38,8 @@ typedef struct {
     ngx_http_exam_shard_t      *shard;
     ngx_uint_t                  resets;     /* of the shard */
     ngx_uint_t                  n;
+    ngx_uint_t                  nasks;
+    ngx_uint_t                  refs;       /* answers to come */
     ngx_http_exam_flush_row_t   rows[EXAM_FLUSH_ROWS];
 } ngx_http_exam_flush_call_t;
 
@@ -49,9 +55,18 @@ static ngx_http_exam_session_t *ngx_http_exam_flush_row_locked(
 static void ngx_http_exam_flush_fetch(const ngx_http_exam_session_t *s);
 static ngx_int_t ngx_http_exam_flush_send(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_flush_call_t *call, exam_str_t exam, exam_buf_t *rows);
+static void ngx_http_exam_flush_ask(ngx_http_exam_flush_call_t *call,
+    exam_str_t exam, const exam_buf_t *rows);
+static void ngx_http_exam_flush_before(void *data, redisReply *reply);
+static void ngx_http_exam_flush_release(ngx_http_exam_flush_call_t *call);
 static void ngx_http_exam_flush_answer(void *data, redisReply *reply);
 static ngx_int_t ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_flush_call_t *call, redisReply *reply);
+static void ngx_http_exam_flush_before_locked(
+    const ngx_http_exam_flush_call_t *call, ngx_http_exam_session_t *s,
+    const ngx_http_exam_flush_row_t *row);
+static ngx_uint_t ngx_http_exam_flush_mine_locked(
+    const ngx_http_exam_flush_call_t *call);
 static void ngx_http_exam_flush_failed(ngx_http_exam_flush_call_t *call);
 static void ngx_http_exam_flush_gone(ngx_http_exam_flush_call_t *call);
 
@@ -114,6 +129,8 @@ ngx_http_exam_flush_shard(ngx_http_exam_main_conf_t *mcf,
 
     call->shard = shard;
     call->n = 0;
+    call->nasks = 0;
+    call->refs = 1;
     len = 0;
 
     exam_buf_init(&rows, ngx_http_exam_flush_rows, NGX_HTTP_EXAM_FLUSH_BUFFER);
@@ -121,18 +138,25 @@ ngx_http_exam_flush_shard(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_shard_lock(shard);
     call->resets = shard->sh->resets;
     ngx_http_exam_flush_collect_locked(mcf, call, &rows, exam, &len);
+    ngx_http_exam_mark_taken_locked(shard, call->n);
     ngx_http_exam_shard_unlock(shard);
+
+    ngx_http_exam_presence_flush();
 
     if (call->n == 0) {
         ngx_free(call);
         return NGX_DECLINED;
     }
 
+    if (call->nasks) {
+        ngx_http_exam_flush_ask(call, exam_str_make(exam, len), &rows);
+    }
+
     if (ngx_http_exam_flush_send(mcf, call, exam_str_make(exam, len), &rows)
         != NGX_OK)
     {
         ngx_http_exam_flush_failed(call);
-        ngx_free(call);
+        ngx_http_exam_flush_release(call);
         return NGX_DECLINED;
     }
 
@@ -191,7 +215,12 @@ ngx_http_exam_flush_collect_locked(ngx_http_exam_main_conf_t *mcf,
             continue;
         }
 
-        ngx_http_exam_flush_take_locked(mcf, s, &call->rows[call->n++], rows);
+        if (s->ended) {
+            (void) ngx_http_exam_presence_left_locked(call->shard, s);
+        }
+
+        ngx_http_exam_flush_take_locked(mcf, s, &call->rows[call->n], rows);
+        call->nasks += call->rows[call->n++].asks;
     }
 }
 
@@ -209,6 +238,8 @@ ngx_http_exam_flush_take_locked(ngx_http_exam_main_conf_t *mcf,
     row->has_state = s->has_state;
     row->first_beat = s->first_beat;
     row->longest_gap = s->longest_gap;
+    row->asks = s->cold && s->first_beat != 0;
+    row->before = -1;
 
     out.student = exam_str_make(s->data, s->student_len);
     out.sid = s->sid;
@@ -316,6 +347,99 @@ ngx_http_exam_flush_send(ngx_http_exam_main_conf_t *mcf,
 }
 
 
+/*
+ * Sessions whose beats before are not known here: Redis is asked for them in
+ * front of the call that overwrites them.  What is not answered is asked again.
+ */
+
+static void
+ngx_http_exam_flush_ask(ngx_http_exam_flush_call_t *call, exam_str_t exam,
+    const exam_buf_t *rows)
+{
+    size_t       len;
+    ngx_uint_t   i, n;
+    exam_str_t   rest, line;
+    const void  *tab;
+
+    char              key[EXAM_KEY_MAX];
+    static ngx_str_t  argv[2 + EXAM_FLUSH_ROWS];
+
+    len = exam_key(key, EXAM_KEY_SEEN, exam, exam_str(""));
+
+    ngx_str_set(&argv[0], "ZMSCORE");
+    argv[1].data = (u_char *) key;
+    argv[1].len = len;
+    n = 2;
+
+    rest = exam_str_make(rows->start, exam_buf_len(rows));
+
+    for (i = 0; i < call->n && exam_line_next(&rest, &line); i++) {
+
+        tab = memchr(line.data, '\t', line.len);
+
+        if (!call->rows[i].asks || tab == NULL) {
+            continue;
+        }
+
+        argv[n].data = (u_char *) line.data;
+        argv[n++].len = (const u_char *) tab - line.data;
+    }
+
+    if (ngx_http_exam_redis_command(ngx_http_exam_redis, NULL, n, argv,
+                                    ngx_http_exam_flush_before, call)
+        == NGX_OK)
+    {
+        call->refs++;
+    }
+}
+
+
+/* comes before the answer of the call itself */
+
+static void
+ngx_http_exam_flush_before(void *data, redisReply *reply)
+{
+    ngx_http_exam_flush_call_t *call = data;
+
+    size_t       k;
+    ngx_uint_t   i;
+    redisReply  *score;
+
+    if (ngx_http_exam_redis_away(reply) || reply->type != REDIS_REPLY_ARRAY
+        || reply->elements != call->nasks)
+    {
+        goto done;
+    }
+
+    k = 0;
+
+    for (i = 0; i < call->n; i++) {
+
+        if (!call->rows[i].asks) {
+            continue;
+        }
+
+        score = reply->element[k++];
+
+        call->rows[i].before = (score->type == REDIS_REPLY_STRING)
+                               ? (int64_t) strtod(score->str, NULL) : 0;
+    }
+
+done:
+
+    ngx_http_exam_flush_release(call);
+}
+
+
+static void
+ngx_http_exam_flush_release(ngx_http_exam_flush_call_t *call)
+{
+    if (--call->refs == 0) {
+        ngx_free(call);
+    }
+}
+
+
 static void
 ngx_http_exam_flush_answer(void *data, redisReply *reply)
 {
@@ -333,11 +457,11 @@ ngx_http_exam_flush_answer(void *data, redisReply *reply)
     {
         ngx_http_exam_count(mcf, flush_errors_total, 1);
         ngx_http_exam_flush_failed(call);
-        ngx_free(call);
+        ngx_http_exam_flush_release(call);
         return;
     }
 
-    ngx_free(call);
+    ngx_http_exam_flush_release(call);
 
     ngx_http_exam_flush_more(mcf);
 }
@@ -405,6 +529,7 @@ ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
         }
 
         ngx_http_exam_learn_locked(shard, s, &exam, &answer);
+        ngx_http_exam_flush_before_locked(call, s, row);
 
         s->flushing = 0;
 
@@ -418,11 +543,47 @@ ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
 
     if (rc == NGX_OK) {
         shard->sh->emptied = 0;
+
+        if (ngx_http_exam_flush_mine_locked(call)) {
+            ngx_http_exam_mark_done_locked(shard, call->n, 0);
+        }
     }
 
     ngx_http_exam_shard_unlock(shard);
 
+    ngx_http_exam_presence_flush();
+
     return rc;
+}
+
+
+/* a gap between the last beat of another node's, and ours */
+
+static void
+ngx_http_exam_flush_before_locked(const ngx_http_exam_flush_call_t *call,
+    ngx_http_exam_session_t *s, const ngx_http_exam_flush_row_t *row)
+{
+    if (!row->asks || row->before < 0) {
+        return;
+    }
+
+    if (row->before == 0
+        || ngx_http_exam_presence_before_locked(call->shard, s, row->before,
+                                                row->first_beat)
+           == NGX_OK)
+    {
+        s->cold = 0;
+    }
+}
+
+
+/* the shard is still this process's, and what it was when the call was made */
+
+static ngx_uint_t
+ngx_http_exam_flush_mine_locked(const ngx_http_exam_flush_call_t *call)
+{
+    return call->resets == call->shard->sh->resets
+           && call->shard->sh->flusher == ngx_pid;
 }
 
 
@@ -457,6 +618,10 @@ ngx_http_exam_flush_failed(ngx_http_exam_flush_call_t *call)
         ngx_http_exam_queue_locked(call->shard, s);
     }
 
+    if (ngx_http_exam_flush_mine_locked(call)) {
+        ngx_http_exam_mark_done_locked(call->shard, call->n, 1);
+    }
+
     ngx_http_exam_shard_unlock(call->shard);
 }
 
@@ -478,6 +643,10 @@ ngx_http_exam_flush_gone(ngx_http_exam_flush_call_t *call)
             s->flushing = 0;
             s->dirty = 0;
         }
+    }
+
+    if (ngx_http_exam_flush_mine_locked(call)) {
+        ngx_http_exam_mark_done_locked(call->shard, call->n, 0);
     }
 
     ngx_http_exam_shard_unlock(call->shard);

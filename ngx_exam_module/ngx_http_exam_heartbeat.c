@@ -113,7 +113,12 @@ ngx_http_exam_beat(ngx_http_request_t *r, exam_str_t body)
     ngx_http_exam_beat_fetch(&token);
     out = ngx_http_exam_beat_head(r);
 
+    reply.presence.present = 0;
+    reply.presence.gap = 0;
+
     err = ngx_http_exam_beat_session(r, &token, &beat, now, &reply);
+
+    ngx_http_exam_presence_journal(&reply.presence, now);
 
     if (err != EXAM_OK) {
         return ngx_http_exam_problem(r, err, NULL);
@@ -125,22 +130,29 @@ ngx_http_exam_beat(ngx_http_request_t *r, exam_str_t body)
 }
 
 
-/* the full parser, with its arena, for what the fast one does not know */
+/*
+ * The full parser, for what the fast one does not know.  Its arena lives with
+ * the request: the beat points into it.
+ */
 
 static exam_err_e
 ngx_http_exam_beat_parse(ngx_http_request_t *r, exam_str_t body,
     exam_beat_t *beat)
 {
+    u_char                     *memory;
     exam_err_e                  err, refused;
     exam_arena_t                arena;
     ngx_http_exam_ctx_t        *ctx;
     ngx_http_exam_main_conf_t  *mcf;
 
-    u_char  memory[EXAM_BODY_ARENA];
-
     mcf = ngx_http_exam_main_conf(r);
 
-    exam_arena_init(&arena, memory, sizeof(memory));
+    memory = ngx_palloc(r->pool, EXAM_BEAT_ARENA);
+    if (memory == NULL) {
+        return EXAM_ERR_INTERNAL;
+    }
+
+    exam_arena_init(&arena, memory, EXAM_BEAT_ARENA);
     err = exam_beat_parse(body, &mcf->kinds, &arena, beat);
 
     ngx_http_exam_count(mcf, beats_slow_path_total, 1);
@@ -379,6 +391,8 @@ ngx_http_exam_beat_locked(ngx_http_exam_main_conf_t *mcf,
         s->stated = 1;
         s->has_state = 1;
     }
+
+    ngx_http_exam_presence_beat_locked(shard, s, beat, now, &reply->presence);
 
     if (!s->beaten || beat->seq > s->seq) {
         s->seq = beat->seq;

@@ -411,6 +411,7 @@ ngx_http_exam_init_main_conf(ngx_conf_t *cf, void *conf)
     mcf->redis->timeout = mcf->redis_timeout;
     mcf->zone->late_upload = mcf->late_upload;
     mcf->zone->offline_after = mcf->offline_after;
+    mcf->zone->gap_limit = exam_gap_limit((int64_t) mcf->heartbeat_interval);
 
     return NGX_CONF_OK;
 }

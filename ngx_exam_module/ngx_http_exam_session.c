@@ -9,7 +9,7 @@
  */
 
 
-#include "ngx_http_exam_module.h"
+#include "ngx_http_exam_presence.h"
 
 
 #define NGX_HTTP_EXAM_EVICT_TRIES  32
@@ -88,6 +88,7 @@ ngx_http_exam_make_locked(ngx_http_exam_shard_t *shard,
     ngx_memcpy(s->sid, claims->sid, EXAM_SID_LEN);
     s->gen = claims->gen;
     s->login_at = claims->iat * 1000;
+    s->cold = 1;
     s->exam = (uint8_t) row;
     s->student_len = (uint8_t) claims->student.len;
     ngx_memcpy(s->data, claims->student.data, claims->student.len);
@@ -220,6 +221,10 @@ ngx_http_exam_expire_locked(ngx_http_exam_shard_t *shard)
                            queue);
 
         if (ngx_max(s->last_beat, s->login_at) >= oldest) {
+            return;
+        }
+
+        if (ngx_http_exam_presence_left_locked(shard, s) != NGX_OK) {
             return;
         }
 
@@ -502,6 +507,7 @@ ngx_http_exam_zone_login(ngx_http_exam_zone_t *zone,
 
     if (s != NULL) {
         s->login_at = now;
+        s->cold = 0;
         ngx_http_exam_learn_locked(shard, s, exam, answer);
     }
 

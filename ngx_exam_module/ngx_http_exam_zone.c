@@ -213,6 +213,8 @@ ngx_http_exam_shard_create(ngx_http_exam_shard_t *shard)
         if (sh->shared == NULL) {
             return NGX_ERROR;
         }
+
+        sh->shared->born = ngx_http_exam_now();
     }
 
     /* what rounding to pages may cost is left aside */
@@ -334,6 +336,8 @@ ngx_http_exam_shard_reset(ngx_http_exam_shard_t *shard)
     sh->dirty_head = NULL;
     sh->dirty_tail = &sh->dirty_head;
     sh->ndirty = 0;
+    sh->inflight = 0;
+    sh->mark_left = 0;
     sh->flusher = 0;
 
     (void) ngx_atomic_fetch_add(

@@ -25,6 +25,7 @@
 
 #include "../core/exam_redis_row.h"
 #include "../core/exam_ranges.h"
+#include "../core/exam_presence.h"
 #include "../core/exam_state.h"
 #include "../core/exam_token.h"
 #include "ngx_http_exam_counters.h"
@@ -159,8 +160,11 @@ struct ngx_http_exam_session_s {
     unsigned                      stated:1; /* has ever sent a state */
     unsigned                      known:1;  /* Redis has answered for it */
     unsigned                      beaten:1; /* has had a heartbeat */
+    unsigned                      cold:1;   /* beats before are not known */
+    unsigned                      tried:1;  /* told of attempts at the first */
 
     exam_beat_state_t             state;
+    exam_offset_t                 clock;    /* and what the journal has */
 
     uint8_t                       student_len;
     uint16_t                      token_len;    /* 0 = none kept */
@@ -218,6 +222,13 @@ typedef struct {
     ngx_http_exam_session_t      *dirty_head;
     ngx_http_exam_session_t     **dirty_tail;
     ngx_uint_t                    ndirty;
+    ngx_uint_t                    inflight; /* rows sent, not answered */
+
+    /* see ngx_http_exam_node.h: wall clock ms, and rows */
+    int64_t                       flushed_at;
+    int64_t                       mark_before;
+    int64_t                       mark_at;
+    ngx_uint_t                    mark_left;
 
     ngx_pid_t                     flusher;  /* who holds the flush lease */
     ngx_msec_t                    flusher_until;
@@ -259,6 +270,7 @@ typedef struct ngx_http_exam_shared_s {
     ngx_uint_t                    loaded;   /* hash of exam:loaded, 0 = none */
     ngx_atomic_t                  journal_full;     /* no reserve */
     ngx_atomic_t                  journal_failed;   /* s, the last time */
+    int64_t                       born;     /* ms, when this memory began */
 } ngx_http_exam_shared_t;
 
 
@@ -271,6 +283,7 @@ typedef struct ngx_http_exam_zone_s {
 
     ngx_msec_t                    late_upload;      /* copies of directives */
     ngx_msec_t                    offline_after;
+    int64_t                       gap_limit;        /* ms between two beats */
 } ngx_http_exam_zone_t;
 
 
