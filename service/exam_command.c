@@ -145,19 +145,19 @@ exam_command_show(exam_command_t *c, exam_mysql_t *db, exam_redis_t *redis)
     exam_str_t   student;
     exam_live_e  rc;
 
-    if (c->result->repeated) {
-
-        if (c->rc == EXAM_COMMAND_QUEUED) {
-            (void) snprintf(c->result->text, EXAM_COMMAND_TEXT_MAX,
-                            "not announced yet");
-        }
-
-        return c->rc;
+    if (c->result->repeated && c->rc == EXAM_COMMAND_OK) {
+        return EXAM_COMMAND_OK;
     }
 
     rc = EXAM_LIVE_OK;
 
-    if (c->before != 0) {
+    if (c->result->repeated) {
+
+        /* who sent it first did not get here: nobody knows how far */
+
+        rc = exam_live_load_locked(db, redis, c->request->exam);
+
+    } else if (c->before != 0) {
         exam = c->to == EXAM_TO_ALL && (c->type == EXAM_COMMAND_PAUSE
                                         || c->type == EXAM_COMMAND_RESUME);
         student = (c->to == EXAM_TO_STUDENT) ? c->name : exam_str("");

@@ -95,7 +95,7 @@ exam_command_type_e exam_command_parse(exam_str_t name);
 
 /*
  * Sends a command.  A key that the exam knows already gives the first
- * command's id.
+ * command's id, and only announces it, if that is still to be done.
  */
 
 EXAM_MUST_CHECK exam_command_e exam_command_send(exam_mysql_t *db,

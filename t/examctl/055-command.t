@@ -434,6 +434,17 @@ sub students { return join ' ', map { @$_ } sql("SELECT student FROM students "
     is(students('locked'), 's003', 'its effect stands');
     is_deeply([entries()], [], 'nodes know nothing');
 
+    # its sender tries again
+    my @again = ('command', 'send', 30, '--to', 's004', '--type', 'lock',
+                 '--key', 'again');
+    fails(5, qr/Redis does not have it/, @again, { config => $noredis })
+        for 1, 2;
+    $got = json_ctl(@again);
+    ok($got->{repeated} && $got->{announced}, 'sent again, it is announced');
+    ok(flags('s004')->{locked}, 'its effect is shown');
+    is_deeply([map { $_->{op} } entries()], ['exam', 'roster', 'send'],
+              'once');
+
     $got = fails(5, qr/Redis does not have it/, 'command', 'cancel', $first,
                  { config => $noredis });
     is_deeply([@{ row($first) }[5, 6]], [1, 0],

@@ -149,18 +149,23 @@ refill('refill');
     redis('HSET', key('30', 'sessions'), 's004', 'garbage');
     redis('HSET', key('30', 'sessions'), 's005',
           "{\"sid\":\"$old\",\"gen\":1,\"ended\":\"\"}");
+    redis('HSET', key('30', 'sessions'), "s00$_",
+          "{\"sid\":\"" . sid($_ == 7 ? 'aaaa' : 'ffff', 9)
+          . "\",\"gen\":$_,\"ended\":\"\"}") for 7, 8;
     sql("UPDATE sessions SET ended = 'logout' WHERE student = 's006'");
 
     is(live('refill'), 'spool refill: ok', 'only exam:loaded was gone');
 
     my %s = map { $_ => JSON::PP->new->decode(
-        redis('HGET', key('30', 'sessions'), $_)) } map { "s00$_" } 1, 3 .. 6;
+        redis('HGET', key('30', 'sessions'), $_)) } map { "s00$_" } 1, 3 .. 8;
 
     is($s{s001}{gen}, 900, 'a higher generation stays');
     is($s{s003}{ended}, 'forced', 'an end stays');
     is($s{s004}{gen}, 4, 'what nobody can read is replaced');
     is($s{s005}{gen}, 5, 'so is a lower generation');
     is($s{s006}{ended}, 'logout', 'an end that Redis does not have');
+    is_deeply([$s{s007}{sid}, $s{s008}{sid}], [sid('eeee', 7), sid('ffff', 9)],
+              'of one generation the higher id');
     is(redis('HGET', key('30', 'stored'), "s001:$new:camera"), 5,
        'stored stays');
 }
