@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 
-#define WORKER_LOCK     "worker.lock"
 #define WORKER_BOOT_ID  "/proc/sys/kernel/random/boot_id"
 
 
@@ -305,11 +304,11 @@ worker_lock(worker_t *w)
 {
     int  fd;
 
-    fd = openat(w->spool, WORKER_LOCK, O_RDWR|O_CREAT|O_CLOEXEC, 0640);
+    fd = openat(w->spool, EXAM_SPOOL_LOCK, O_RDWR|O_CREAT|O_CLOEXEC, 0640);
 
     if (fd == -1) {
         exam_log(EXAM_LOG_ALERT, "worker", errno, "cannot open \"%s/%s\"",
-                 w->conf.spool, WORKER_LOCK);
+                 w->conf.spool, EXAM_SPOOL_LOCK);
         return -1;
     }
 

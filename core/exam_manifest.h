@@ -19,6 +19,7 @@
 #define EXAM_TYPE_MAX           127     /* bytes of a content type */
 #define EXAM_BOOT_MAX           36
 #define EXAM_SPOOL_NAME_MAX     128     /* a path relative to the spool + NUL */
+#define EXAM_SPOOL_LOCK         "worker.lock"   /* flock of its exam-worker */
 
 
 typedef struct {

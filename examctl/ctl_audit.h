@@ -145,6 +145,7 @@ void ctl_audit_id(const ctl_audit_t *a, const ctl_audit_item_t *item,
     char out[EXAM_UPLOAD_MAX + 1]);
 
 uint32_t ctl_names_put(ctl_names_t *names, exam_str_t name);
+bool ctl_names_has(const ctl_names_t *names, exam_str_t name);
 void ctl_names_free(ctl_names_t *names);
 
 

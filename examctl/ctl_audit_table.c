@@ -202,6 +202,13 @@ ctl_names_put(ctl_names_t *names, exam_str_t name)
 }
 
 
+bool
+ctl_names_has(const ctl_names_t *names, exam_str_t name)
+{
+    return names->n != 0 && names->index[ctl_names_slot(names, name)] != 0;
+}
+
+
 static uint32_t
 ctl_names_slot(const ctl_names_t *names, exam_str_t name)
 {

@@ -31,5 +31,19 @@ const ctl_command_t  ctl_evidence_commands[] = {
       "Exit code 0 when unexplained is 0, else 1.\n",
       ctl_audit_exam },
 
+    { "rebuild-index", "[ID]", 1, { { "dry-run", NULL } },
+      "Makes the table recordings from the side-cars of the store.",
+      "Of one exam, or of all.  Missing rows are added, wrong ones repaired and"
+      " told\nwith the columns that were wrong; all columns but id are those"
+      " that exam-worker\nwrote.  What cannot be made again is told and left:"
+      " rows whose file is not\nthere, files without side-car.  Safe to run"
+      " again, and beside exam-worker: an\nupload that is in ready/ or work/"
+      " is left to it.  While no exam-worker runs,\none that is started"
+      " meanwhile finds the spool in use.  Of this node's store and\nspool"
+      " only; rows of other nodes are left as they are.\n\n"
+      "  --dry-run  tells, changes nothing\n\n"
+      "Exit code 1 when something could not be made again.\n",
+      ctl_rebuild },
+
     { .words = NULL }
 };

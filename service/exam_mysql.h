@@ -191,6 +191,14 @@ bool exam_stmt_col_null(const exam_stmt_t *s, unsigned i);
 void exam_stmt_col_copy(const exam_stmt_t *s, unsigned i, char *out,
     size_t size);
 
+/*
+ * Is column `col` of the fetched row, byte for byte, what is bound to parameter
+ * `param` of another statement?
+ */
+
+bool exam_stmt_same(const exam_stmt_t *s, unsigned col,
+    const exam_stmt_t *bound, unsigned param);
+
 /* gives up the rest of a result */
 
 void exam_stmt_reset(exam_stmt_t *s);

@@ -497,6 +497,36 @@ exam_stmt_col_copy(const exam_stmt_t *s, unsigned i, char *out, size_t size)
 }
 
 
+bool
+exam_stmt_same(const exam_stmt_t *s, unsigned col, const exam_stmt_t *bound,
+    unsigned param)
+{
+    exam_str_t         text;
+    const MYSQL_BIND  *bind;
+
+    if (col >= s->ncols || param >= bound->nparams) {
+        return false;
+    }
+
+    bind = &bound->params[param];
+
+    if (bind->buffer_type == MYSQL_TYPE_NULL || exam_stmt_col_null(s, col)) {
+        return bind->buffer_type == MYSQL_TYPE_NULL
+               && exam_stmt_col_null(s, col);
+    }
+
+    if (bind->buffer_type == MYSQL_TYPE_LONGLONG) {
+        return s->cols[col].integer
+               && exam_stmt_col_int(s, col) == bound->ints[param];
+    }
+
+    text = exam_str_make(bind->buffer, bind->buffer_length);
+
+    return !s->cols[col].integer
+           && exam_str_eq(exam_stmt_col_str(s, col), text);
+}
+
+
 void
 exam_stmt_reset(exam_stmt_t *s)
 {
