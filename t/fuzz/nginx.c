@@ -1,0 +1,785 @@
+
+/*
+ * The whole of nginx with the module in the fuzzing process.  Each input is
+ * what one client sends on one connection: it is accepted, read, answered and
+ * closed by nginx's own event loop, which is turned here.  nginx is linked with
+ * its main() and the loop of its only process renamed (util/fuzz.sh).
+ *
+ * Redis is away, the zone is as after a restart for each input, syncs are left
+ * out.  An input is text; in a request's head these are replaced:
+ *
+ *   @TOKEN@   of a candidate        @SID@     session of that token
+ *   @OLD@     expired               @DIGEST@  of the body, as Content-Digest
+ *   @STAFF@   of another class      @LEN@     of the body
+ *
+ * @NEXT@ ends a request, what follows belongs to the next one; @PAUSE@: nginx
+ * has read what stands before it when the rest is sent.
+ *
+ * Invariants: every connection is closed by nginx once the client has sent its
+ * last byte; no reply is a 500; nothing of level crit and above is logged.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_http.h>
+
+#include <ftw.h>
+
+#include "ngx_http_exam_module.h"
+#include "fuzz.h"
+
+
+#define FUZZ_OUT        65536       /* bytes of an input when expanded */
+#define FUZZ_PAUSES     8
+#define FUZZ_WAIT       8000        /* ms for one input */
+#define FUZZ_SWEEP      64          /* uploads between two sweeps */
+#define FUZZ_STATUSES   600
+
+
+/* nginx's, renamed */
+
+int nginx_main(int argc, char *const *argv);
+void nginx_cycle(ngx_cycle_t *cycle);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int fdatasync(int fd);
+int fsync(int fd);
+
+
+typedef struct {
+    uint8_t     data[FUZZ_OUT];
+    size_t      len;
+    size_t      pauses[FUZZ_PAUSES + 1];    /* the last one is len */
+    size_t      npauses;
+} fuzz_out_t;
+
+
+static void fuzz_configure(void);
+static void fuzz_file(const char *name, const char *text);
+static void fuzz_tokens(void);
+static void fuzz_token(char *out, exam_key_class_e class, int64_t exp);
+static void fuzz_log(ngx_log_t *log, ngx_uint_t level, u_char *buf,
+    size_t len);
+static void fuzz_expand(fuzz_out_t *out, exam_str_t in);
+static exam_str_t fuzz_cut(exam_str_t *rest, const char *mark);
+static size_t fuzz_head_len(exam_str_t request);
+static void fuzz_head(fuzz_out_t *out, exam_str_t head, exam_str_t body);
+static bool fuzz_value(exam_buf_t *b, exam_str_t name, exam_str_t body);
+static void fuzz_put(fuzz_out_t *out, exam_str_t s);
+static void fuzz_parts(fuzz_out_t *out, exam_str_t s);
+static size_t fuzz_without_marks(exam_str_t body, uint8_t *to);
+static void fuzz_talk(const fuzz_out_t *out);
+static int fuzz_connect(void);
+static bool fuzz_reply(int fd);
+static void fuzz_statuses(const uint8_t *p, size_t len);
+static void fuzz_turn(ngx_msec_t wait);
+static void fuzz_zone(void);
+static void fuzz_sweep(void);
+static int fuzz_remove(const char *path, const struct stat *st, int type,
+    struct FTW *ftw);
+static uint64_t fuzz_now(void);
+static void fuzz_exit(void);
+
+
+static char           dir[PATH_MAX], address[64];
+static char           token[EXAM_TOKEN_MAX + 1], old[EXAM_TOKEN_MAX + 1];
+static char           staff[EXAM_TOKEN_MAX + 1], sid[EXAM_SID_HEX + 1];
+static pid_t          pid;
+static ngx_cycle_t   *cycle;
+static uint64_t       inputs, replies, statuses[FUZZ_STATUSES];
+static ngx_uint_t     swept;
+static exam_keyring_t ring;
+
+static const char  keys[] =
+    "c1 candidate "
+    "1111111111111111111111111111111111111111111111111111111111111111\n"
+    "s1 staff "
+    "2222222222222222222222222222222222222222222222222222222222222222\n";
+
+
+/* nothing here has to outlive the machine */
+
+int
+fdatasync(int fd)
+{
+    (void) fd;
+
+    return 0;
+}
+
+
+int
+fsync(int fd)
+{
+    (void) fd;
+
+    return 0;
+}
+
+
+int
+LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    int          i;
+    char         prefix[PATH_MAX];
+    char        *args[] = { "nginx", "-p", prefix, "-c", "nginx.conf", NULL };
+    const char  *where;
+
+    static const int  signals[] = {
+        SIGALRM, SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH,
+        SIGCHLD, SIGIO
+    };
+
+    (void) argc;
+    (void) argv;
+
+    where = getenv("EXAM_FUZZ_DIR");
+    fuzz_check(where != NULL, "EXAM_FUZZ_DIR is set: see util/fuzz-run.sh");
+
+    snprintf(dir, sizeof(dir), "%s/nginx-XXXXXX", where);
+    fuzz_check(mkdtemp(dir) != NULL, "a folder for nginx");
+
+    pid = getpid();
+    atexit(fuzz_exit);
+
+    fuzz_configure();
+    fuzz_tokens();
+
+    snprintf(prefix, sizeof(prefix), "%s", dir);
+
+    fuzz_check(nginx_main(5, args) == 0 && cycle != NULL, "nginx starts");
+
+    /* libFuzzer takes only those that nobody has */
+
+    for (i = 0; i < (int) (sizeof(signals) / sizeof(signals[0])); i++) {
+        signal(signals[i], SIG_DFL);
+    }
+
+    return 0;
+}
+
+
+static void
+fuzz_configure(void)
+{
+    int          fd;
+    char         text[8192];
+    const char  *root;
+
+    root = getenv("EXAM_FUZZ_ROOT");
+    fuzz_check(root != NULL, "EXAM_FUZZ_ROOT is set: see util/fuzz-run.sh");
+
+    /* the path of a socket has 107 bytes at most */
+
+    fd = open(dir, O_PATH | O_DIRECTORY);
+    fuzz_check(fd >= 0, "the folder is there");
+    snprintf(address, sizeof(address), "/proc/self/fd/%d/s", fd);
+
+    snprintf(text, sizeof(text),
+             "daemon off;\n"
+             "master_process off;\n"
+             "pid nginx.pid;\n"
+             "error_log stderr crit;\n"
+             "thread_pool exam_upload threads=2;\n"
+             "events { worker_connections 64; accept_mutex off; }\n"
+             "http {\n"
+             "    access_log off;\n"
+             "    client_body_temp_path body;\n"
+             "    proxy_temp_path proxy;\n"
+             "    fastcgi_temp_path fastcgi;\n"
+             "    uwsgi_temp_path uwsgi;\n"
+             "    scgi_temp_path scgi;\n"
+             "    exam_zone exam:2m shards=2;\n"
+             "    exam_redis unix:%s/none;\n"
+             "    exam_key_file keys;\n"
+             "    exam_node f1;\n"
+             "    exam_spool spool;\n"
+             "    exam_thread_pool exam_upload;\n"
+             "    exam_max_bytes 64k;\n"
+             "    exam_poll_rate 0;\n"
+             "    exam_heartbeat_rate 0;\n"
+             "    server {\n"
+             "        listen unix:%s;\n"
+#if (nginx_version >= 1025001)
+             "        http2 on;\n"
+#endif
+             "        include %s/nginx-conf/api.inc;\n"
+             "    }\n"
+             "}\n", dir, address, root);
+
+    fuzz_file("nginx.conf", text);
+    fuzz_file("keys", keys);
+
+    snprintf(text, sizeof(text), "%s/spool", dir);
+    fuzz_check(mkdir(text, 0700) == 0, "a spool");
+}
+
+
+static void
+fuzz_file(const char *name, const char *text)
+{
+    int    fd;
+    char   path[PATH_MAX + 16];
+
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    fuzz_check(fd >= 0 && write(fd, text, strlen(text))
+                          == (ssize_t) strlen(text), "a file is written");
+    close(fd);
+}
+
+
+static void
+fuzz_tokens(void)
+{
+    unsigned     line;
+    const char  *what;
+
+    fuzz_check(exam_keyring_parse(&ring,
+                                  exam_str_make(keys, sizeof(keys) - 1),
+                                  &line, &what)
+               == EXAM_OK, "the key file is valid");
+
+    fuzz_token(token, EXAM_KEY_CANDIDATE, 4102444800);
+    fuzz_token(old, EXAM_KEY_CANDIDATE, 1000000000);
+    fuzz_token(staff, EXAM_KEY_STAFF, 4102444800);
+}
+
+
+static void
+fuzz_token(char *out, exam_key_class_e class, int64_t exp)
+{
+    size_t          len;
+    exam_buf_t      b;
+    exam_claims_t   claims;
+
+    static const uint8_t  random[12];
+
+    claims.exam = exam_str("30");
+    claims.student = exam_str("S001");
+    claims.gen = 1763650000000;
+    claims.iat = 1763650000;
+    claims.exp = exp;
+
+    exam_sid_make(claims.sid, claims.exam, claims.student, random);
+
+    len = exam_token_issue(&ring, class, &claims, (uint8_t *) out,
+                           EXAM_TOKEN_MAX);
+    fuzz_check(len != 0, "a token is issued");
+    out[len] = '\0';
+
+    exam_buf_init(&b, sid, sizeof(sid));
+    exam_buf_hex(&b, claims.sid, EXAM_SID_LEN);
+    fuzz_check(exam_buf_cstr(&b), "a session id fits");
+}
+
+
+/* instead of ngx_single_process_cycle(): all but its loop */
+
+void
+nginx_cycle(ngx_cycle_t *c)
+{
+    ngx_uint_t  i;
+
+    fuzz_check(ngx_set_environment(c, NULL) != NULL, "an environment");
+
+    for (i = 0; c->modules[i]; i++) {
+        if (c->modules[i]->init_process) {
+            fuzz_check(c->modules[i]->init_process(c) != NGX_ERROR,
+                       "a module starts");
+        }
+    }
+
+    c->log->writer = fuzz_log;
+    cycle = c;
+}
+
+
+static void
+fuzz_log(ngx_log_t *log, ngx_uint_t level, u_char *buf, size_t len)
+{
+    (void) log;
+
+    fprintf(stderr, "%.*s\n", (int) len, (char *) buf);
+    fuzz_check(level > NGX_LOG_CRIT, "nginx has nothing critical to log");
+}
+
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static fuzz_out_t  out;
+
+    fuzz_expand(&out, exam_str_make(data, size));
+    fuzz_zone();
+    fuzz_talk(&out);
+
+    inputs++;
+
+    return 0;
+}
+
+
+static void
+fuzz_expand(fuzz_out_t *out, exam_str_t in)
+{
+    size_t      len;
+    exam_str_t  request;
+
+    out->len = 0;
+    out->npauses = 0;
+
+    while (in.len != 0) {
+        request = fuzz_cut(&in, "@NEXT@");
+        len = fuzz_head_len(request);
+
+        fuzz_head(out, exam_str_make(request.data, len),
+                  exam_str_make(request.data + len, request.len - len));
+        fuzz_parts(out, exam_str_make(request.data + len, request.len - len));
+    }
+
+    out->pauses[out->npauses++] = out->len;
+}
+
+
+/* what stands before the mark, or all; *rest: what stands behind it */
+
+static exam_str_t
+fuzz_cut(exam_str_t *rest, const char *mark)
+{
+    exam_str_t      s;
+    const uint8_t  *p;
+
+    s = *rest;
+    p = memmem(s.data, s.len, mark, strlen(mark));
+
+    if (p == NULL) {
+        rest->data += rest->len;
+        rest->len = 0;
+
+        return s;
+    }
+
+    s.len = (size_t) (p - s.data);
+    rest->data = p + strlen(mark);
+    rest->len -= s.len + strlen(mark);
+
+    return s;
+}
+
+
+static size_t
+fuzz_head_len(exam_str_t request)
+{
+    size_t  i;
+
+    for (i = 1; i < request.len; i++) {
+        if (request.data[i] == '\n'
+            && (request.data[i - 1] == '\n'
+                || (i > 1 && request.data[i - 1] == '\r'
+                    && request.data[i - 2] == '\n')))
+        {
+            return i + 1;
+        }
+    }
+
+    return request.len;
+}
+
+
+static void
+fuzz_head(fuzz_out_t *out, exam_str_t head, exam_str_t body)
+{
+    uint8_t     value[EXAM_TOKEN_MAX];
+    exam_buf_t  b;
+    exam_str_t  before, name;
+
+    while (head.len != 0) {
+        before = fuzz_cut(&head, "@");
+        fuzz_parts(out, before);
+
+        if (head.len == 0) {
+            return;
+        }
+
+        name = fuzz_cut(&head, "@");
+
+        if (exam_str_eq(name, exam_str("PAUSE"))) {
+            if (out->npauses < FUZZ_PAUSES) {
+                out->pauses[out->npauses++] = out->len;
+            }
+
+            continue;
+        }
+
+        exam_buf_init(&b, value, sizeof(value));
+
+        if (!fuzz_value(&b, name, body)) {
+            fuzz_put(out, exam_str("@"));
+            fuzz_put(out, name);
+            fuzz_put(out, exam_str("@"));
+            continue;
+        }
+
+        fuzz_put(out, fuzz_written(&b));
+    }
+}
+
+
+static bool
+fuzz_value(exam_buf_t *b, exam_str_t name, exam_str_t body)
+{
+    size_t         i, len;
+    uint8_t        hash[EXAM_HASH_LEN];
+    exam_sha256_t  h;
+
+    static uint8_t  plain[FUZZ_OUT];
+
+    static const struct {
+        const char  *name;
+        const char  *value;
+    } texts[] = {
+        { "TOKEN", token }, { "OLD", old }, { "STAFF", staff }, { "SID", sid }
+    };
+
+    for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if (exam_str_eq(name, exam_str_make(texts[i].name,
+                                            strlen(texts[i].name))))
+        {
+            exam_buf_put(b, texts[i].value, strlen(texts[i].value));
+            return true;
+        }
+    }
+
+    if (body.len > sizeof(plain)) {
+        return false;
+    }
+
+    len = fuzz_without_marks(body, plain);
+
+    if (exam_str_eq(name, exam_str("LEN"))) {
+        exam_buf_uint(b, len);
+        return true;
+    }
+
+    if (exam_str_eq(name, exam_str("DIGEST"))) {
+        exam_sha256_init(&h);
+        exam_sha256_update(&h, plain, len);
+        exam_sha256_final(&h, hash);
+
+        exam_buf_lit(b, "sha-256=:");
+        exam_buf_base64(b, hash, sizeof(hash));
+        exam_buf_char(b, ':');
+        return true;
+    }
+
+    return false;
+}
+
+
+static void
+fuzz_put(fuzz_out_t *out, exam_str_t s)
+{
+    if (s.len > FUZZ_OUT - out->len) {
+        s.len = FUZZ_OUT - out->len;
+    }
+
+    if (s.len != 0) {
+        memcpy(out->data + out->len, s.data, s.len);
+        out->len += s.len;
+    }
+}
+
+
+/* parts of a body, and pauses between them */
+
+static void
+fuzz_parts(fuzz_out_t *out, exam_str_t s)
+{
+    while (s.len != 0) {
+        fuzz_put(out, fuzz_cut(&s, "@PAUSE@"));
+
+        if (s.len != 0 && out->npauses < FUZZ_PAUSES) {
+            out->pauses[out->npauses++] = out->len;
+        }
+    }
+}
+
+
+static size_t
+fuzz_without_marks(exam_str_t body, uint8_t *to)
+{
+    size_t      len;
+    exam_str_t  part;
+
+    len = 0;
+
+    while (body.len != 0) {
+        part = fuzz_cut(&body, "@PAUSE@");
+
+        if (part.len != 0) {
+            memcpy(to + len, part.data, part.len);
+            len += part.len;
+        }
+    }
+
+    return len;
+}
+
+
+static void
+fuzz_talk(const fuzz_out_t *out)
+{
+    int         fd;
+    size_t      sent, part;
+    ssize_t     n;
+    uint64_t    start;
+    ngx_msec_t  wait;
+
+    fd = fuzz_connect();
+    start = fuzz_now();
+    sent = 0;
+    wait = 0;
+
+    for (part = 0; part < out->npauses; /* void */ ) {
+
+        if (sent < out->pauses[part]) {
+            n = send(fd, out->data + sent, out->pauses[part] - sent,
+                     MSG_NOSIGNAL);
+
+            if (n > 0) {
+                sent += (size_t) n;
+
+            } else if (n < 0 && errno != EAGAIN) {
+                break;              /* nginx has closed it */
+            }
+        }
+
+        if (sent == out->pauses[part]) {
+            part++;
+        }
+
+        fuzz_turn(0);
+
+        if (!fuzz_reply(fd)) {
+            goto done;
+        }
+
+        fuzz_check(fuzz_now() - start < FUZZ_WAIT, "nginx reads what is sent");
+    }
+
+    shutdown(fd, SHUT_WR);
+
+    /* the first turns do not wait: nearly always they are enough */
+
+    while (fuzz_reply(fd)) {
+        fuzz_turn(wait / 4);
+
+        wait += (wait < 20);
+
+        fuzz_check(fuzz_now() - start < FUZZ_WAIT,
+                   "a connection is answered and closed");
+    }
+
+done:
+
+    close(fd);
+    fuzz_turn(0);
+}
+
+
+static int
+fuzz_connect(void)
+{
+    int                 fd;
+    struct sockaddr_un  sun;
+
+    ngx_memzero(&sun, sizeof(struct sockaddr_un));
+    sun.sun_family = AF_UNIX;
+    memcpy(sun.sun_path, address, strlen(address));
+
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    fuzz_check(fd >= 0 && connect(fd, (struct sockaddr *) &sun, sizeof(sun))
+                          == 0, "a connection to nginx");
+
+    return fd;
+}
+
+
+/* false: nginx has closed the connection */
+
+static bool
+fuzz_reply(int fd)
+{
+    ssize_t  n;
+
+    static uint8_t  buf[FUZZ_OUT];
+
+    for ( ;; ) {
+        n = recv(fd, buf, sizeof(buf), 0);
+
+        if (n < 0) {
+            return errno == EAGAIN || errno == EINTR;
+        }
+
+        if (n == 0) {
+            return false;
+        }
+
+        fuzz_statuses(buf, (size_t) n);
+    }
+}
+
+
+static void
+fuzz_statuses(const uint8_t *p, size_t len)
+{
+    size_t      status;
+    exam_str_t  rest;
+
+    rest = exam_str_make(p, len);
+
+    for ( ;; ) {
+        (void) fuzz_cut(&rest, "HTTP/1.1 ");
+
+        if (rest.len < 4 || rest.data[3] != ' ') {
+            return;
+        }
+
+        status = (size_t) atoi((const char *) rest.data) % FUZZ_STATUSES;
+
+        fuzz_check(status != 500, "no request makes the server fail");
+
+        replies++;
+        statuses[status]++;
+    }
+}
+
+
+static void
+fuzz_turn(ngx_msec_t wait)
+{
+    ngx_msec_t  timer;
+
+    timer = ngx_event_find_timer();
+
+    if (timer > wait) {
+        timer = wait;
+    }
+
+    if (!ngx_queue_empty(&ngx_posted_next_events)) {
+        ngx_event_move_posted_next(cycle);
+        timer = 0;
+    }
+
+    (void) ngx_process_events(cycle, timer, NGX_UPDATE_TIME);
+
+    ngx_event_process_posted(cycle, &ngx_posted_accept_events);
+    ngx_event_expire_timers();
+    ngx_event_process_posted(cycle, &ngx_posted_events);
+}
+
+
+/* as if a process had been killed under each shard's mutex: all is forgotten */
+
+static void
+fuzz_zone(void)
+{
+    ngx_uint_t                  i;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_exam_module);
+
+    for (i = 0; i < mcf->zone->n; i++) {
+        mcf->zone->shards[i].sh->dirty = 1;
+    }
+
+    if (mcf->zone->shared->stats.uploads_total >= swept + FUZZ_SWEEP) {
+        swept = mcf->zone->shared->stats.uploads_total;
+        fuzz_sweep();
+    }
+}
+
+
+static void
+fuzz_sweep(void)
+{
+    char            path[2 * PATH_MAX];
+    DIR            *d;
+    struct dirent  *e;
+
+    snprintf(path, sizeof(path), "%s/spool/ready", dir);
+
+    d = opendir(path);
+    fuzz_check(d != NULL, "the spool has its folders");
+
+    while ((e = readdir(d)) != NULL) {
+        if (e->d_name[0] != '.') {
+            unlinkat(dirfd(d), e->d_name, 0);
+        }
+    }
+
+    closedir(d);
+}
+
+
+static int
+fuzz_remove(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void) st;
+    (void) type;
+    (void) ftw;
+
+    return remove(path);
+}
+
+
+static uint64_t
+fuzz_now(void)
+{
+    struct timespec  ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000 + (uint64_t) ts.tv_nsec / 1000000;
+}
+
+
+static void
+fuzz_exit(void)
+{
+    int                         i;
+    ngx_http_exam_stats_t      *stats;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    if (getpid() != pid) {
+        return;
+    }
+
+    if (cycle != NULL) {
+        mcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                                  ngx_http_exam_module);
+        stats = &mcf->zone->shared->stats;
+
+        fprintf(stderr, "%" PRIu64 " connections, %" PRIu64 " replies, "
+                "heartbeats %" PRIu64 ", uploads %" PRIu64 ", logouts %" PRIu64
+                "\nstatus", inputs, replies,
+                (uint64_t) stats->heartbeats_total,
+                (uint64_t) stats->uploads_total,
+                (uint64_t) stats->logouts_total);
+
+        for (i = 0; i < FUZZ_STATUSES; i++) {
+            if (statuses[i] != 0) {
+                fprintf(stderr, " %d:%" PRIu64, i, statuses[i]);
+            }
+        }
+
+        fprintf(stderr, "\n");
+    }
+
+    nftw(dir, fuzz_remove, 16, FTW_DEPTH | FTW_PHYS);
+}
