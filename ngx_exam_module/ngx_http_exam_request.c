@@ -526,7 +526,12 @@ ngx_http_exam_body_join(ngx_http_request_t *r, ngx_chain_t *in,
     body->len = len;
 
     for (cl = in; cl; cl = cl->next) {
-        p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+
+        /* the last one of a chunked body has no memory */
+
+        if (cl->buf->last != cl->buf->pos) {
+            p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+        }
     }
 
     return NGX_OK;

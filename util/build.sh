@@ -177,6 +177,11 @@ nginx_arguments()
         opt="-O0 -g"
         args+=(--with-debug)
         ;;
+    fuzz)
+        opt=${FUZZ_FLAGS[*]}
+        ld="-fsanitize=address,undefined"
+        args+=(--with-debug)
+        ;;
     *)
         opt="-O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2"
         ;;

@@ -20,6 +20,6 @@ mkdir -p "$FUZZ/findings"
 # what is freed is kept for a while, within the limit above
 export ASAN_OPTIONS=quarantine_size_mb=32:detect_leaks=0
 export UBSAN_OPTIONS=print_stacktrace=1
-export EXAM_FUZZ_DIR=$FUZZ
+export EXAM_FUZZ_ROOT=$ROOT EXAM_FUZZ_DIR=$FUZZ
 
 exec nice -n 5 "$ROOT/var/build/fuzz/fuzz/$TARGET" "${options[@]}" "$@"

@@ -6,6 +6,12 @@
 
 FUZZ=$MADE/fuzz
 
+# for nginx and its target; UBSan looks at our code only
+FUZZ_FLAGS=(-O1 -g -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1
+            -fsanitize=fuzzer-no-link,address,undefined
+            -fno-sanitize-recover=undefined
+            -fsanitize-ignorelist="$ROOT/t/fuzz/nginx.ignore")
+
 
 help_fuzz()
 {
@@ -89,7 +95,7 @@ build_fuzz()
     local CC=clang FLAVOUR=fuzz BUILD=$MADE/build/fuzz JOBS=${JOBS:-$(nproc)}
     local make=(make -C "$ROOT" CC=clang FLAVOUR=fuzz BUILD=var/build/fuzz)
 
-    mkdir -p "$BUILD/fuzz"
+    mkdir -p "$BUILD/fuzz" "$BUILD/bin"
 
     if ! "${make[@]}" -q fuzz >/dev/null 2>&1; then
         step "fuzz targets"
@@ -100,6 +106,45 @@ build_fuzz()
     case " $* " in
     *" nginx "*) build_fuzz_nginx ;;
     esac
+}
+
+
+# All of nginx as a library below the target: its main() is ours to call, and
+# its loop ours to turn.
+
+build_fuzz_nginx()
+{
+    local objects libs part includes=() program=$BUILD/fuzz/nginx
+    local from=$BUILD/nginx/src/core/nginx.o to=$BUILD/nginx.main.o
+
+    build_nginx fuzz
+
+    mapfile -t objects < <(find "$BUILD/nginx" -name '*.o' \
+                               -not -path "$from" | sort)
+    # the libraries that nginx's own Makefile links
+    mapfile -t libs < <(sed -n '/^\t\$(LINK) -o .*\/nginx \\$/,/^\t$/p' \
+        "$BUILD/nginx/Makefile" | tr -s ' \t\\' '\n' | grep -E '^-(l|L|Wl)')
+
+    [ -z "$(find "$BUILD/bin/nginx" "$ROOT/t/fuzz/nginx.c" \
+        "$ROOT/t/fuzz/fuzz.h" -newer "$program" 2>&1)" ] && return 0
+
+    step "the fuzz target of nginx"
+
+    objcopy --redefine-sym main=nginx_main \
+        --redefine-sym ngx_single_process_cycle=nginx_cycle "$from" "$to"
+
+    for part in core event event/modules event/quic os/unix http http/modules \
+        http/v2
+    do
+        includes+=(-isystem "$NGINX_TREE/src/$part")
+    done
+
+    logged fuzz-nginx clang "${FUZZ_FLAGS[@]}" -fsanitize=fuzzer -std=gnu11 \
+        -D_GNU_SOURCE -Wall -Wextra -Werror -Wmissing-prototypes \
+        -I"$ROOT/core" -I"$ROOT/ngx_exam_module" "${includes[@]}" \
+        -isystem "$BUILD/nginx" -o "$program" "$ROOT/t/fuzz/nginx.c" \
+        "${objects[@]}" "$to" "${libs[@]}" \
+        || die "the fuzz target of nginx does not compile"
 }
 
 

@@ -124,7 +124,8 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     int          i;
     char         prefix[PATH_MAX];
-    char        *args[] = { "nginx", "-p", prefix, "-c", "nginx.conf", NULL };
+    char        *args[] = { "nginx", "-p", prefix, "-c", "nginx.conf",
+                            "-e", "stderr", NULL };
     const char  *where;
 
     static const int  signals[] = {
@@ -149,7 +150,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 
     snprintf(prefix, sizeof(prefix), "%s", dir);
 
-    fuzz_check(nginx_main(5, args) == 0 && cycle != NULL, "nginx starts");
+    fuzz_check(nginx_main(7, args) == 0 && cycle != NULL, "nginx starts");
 
     /* libFuzzer takes only those that nobody has */
 

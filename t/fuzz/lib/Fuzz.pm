@@ -41,7 +41,7 @@ sub run {
     # of a file that was given, nothing is written
     ($input) = $err =~ /.*^Running: (\S+)/ms unless $input;
 
-    my @said = grep { /not true|runtime error|ERROR:|^\s+#[0-9].*\Q$Root\E/ }
+    my @said = grep { /not true|runtime error|ERROR:|^\s+#\d.*\Q$Root\E.*\.c:/ }
         split /\n/, $err;
 
     splice @said, 12 if @said > 12;
