@@ -9,7 +9,7 @@
 #define NGX_HTTP_EXAM_BEAT_H_INCLUDED
 
 
-#include "ngx_http_exam_module.h"
+#include "ngx_http_exam_command.h"
 #include "ngx_http_exam_presence.h"
 
 
@@ -25,6 +25,8 @@ typedef struct {
     exam_resend_t  resend[EXAM_RESEND_MAX];
 
     ngx_http_exam_presence_t  presence;     /* for the journal */
+
+    const ngx_http_exam_command_beat_t  *commands;  /* NULL: none */
 } ngx_http_exam_beat_reply_t;
 
 

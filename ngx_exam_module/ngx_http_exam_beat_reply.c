@@ -165,12 +165,18 @@ ngx_http_exam_beat_json(ngx_http_request_t *r, exam_buf_t *b,
         ngx_http_exam_time_json(&text, end);
         exam_buf_char(&text, ',');
         ngx_http_exam_status_json(&text, &reply->view, now);
-        exam_buf_lit(&text, ",\"commands\":[],");
+        exam_buf_lit(&text, ",\"commands\":[");
 
         same->len = exam_buf_len(&text);
     }
 
     exam_buf_put(b, same->text, same->len);
+
+    if (reply->commands != NULL) {
+        exam_buf_put(b, reply->commands->text, reply->commands->len);
+    }
+
+    exam_buf_lit(b, "],");
     ngx_http_exam_stored_json(b, &mcf->kinds, reply->stored);
     exam_buf_lit(b, ",\"resend\":[");
     ngx_http_exam_beat_resend(b, &mcf->kinds, reply);
@@ -326,7 +332,7 @@ ngx_http_exam_beat_filtered(ngx_http_request_t *r,
 {
     exam_buf_t  b;
 
-    u_char  memory[NGX_HTTP_EXAM_BEAT_REPLY];
+    u_char  memory[NGX_HTTP_EXAM_BEAT_REPLY + NGX_HTTP_EXAM_REPLY_BYTES];
 
     exam_buf_init(&b, memory, sizeof(memory));
     ngx_http_exam_beat_json(r, &b, reply, now);

@@ -34,6 +34,10 @@
     X(counter, doorbell_errors_total, "uploads not announced in Redis")       \
     X(gauge,   active_uploads,      "uploads being received")                 \
     X(gauge,   upload_bytes_in_flight, "bytes of them not yet acknowledged")  \
+    X(counter, commands_sent_total, "commands given, once a session")       \
+    X(counter, commands_acked_total, "commands acknowledged by candidates")   \
+    X(counter, commands_refused_total, "commands that found no room")         \
+    X(counter, control_bad_total,   "malformed entries of control streams")   \
     X(counter, ledger_hits_total,   "segment questions the zone answered")    \
     X(counter, ledger_misses_total, "segment questions asked of Redis")       \
     X(counter, journal_records_total, "records synced in the journal")        \

@@ -14,6 +14,7 @@
 
 
 #include "ngx_http_exam_args.h"
+#include "ngx_http_exam_command.h"
 #include "ngx_http_exam_flush.h"
 #include "ngx_http_exam_node.h"
 #include "ngx_http_exam_presence.h"
@@ -89,6 +90,8 @@ ngx_http_exam_flush_exit(ngx_cycle_t *cycle)
         ngx_http_exam_shard_unlock(shard);
     }
 
+    ngx_http_exam_control_exit(mcf);
+
     if (ngx_http_exam_flush_event.timer_set) {
         ngx_del_timer(&ngx_http_exam_flush_event);
     }
@@ -107,6 +110,7 @@ ngx_http_exam_flush_timer(ngx_event_t *ev)
 
     ngx_http_exam_flush_all(mcf);
     ngx_http_exam_presence_flush();
+    ngx_http_exam_control_tick(mcf);
 
     if (!ngx_exiting) {
         ngx_add_timer(ev, mcf->flush_interval);
@@ -216,6 +220,7 @@ ngx_http_exam_flush_watched(void *data, redisReply *reply)
 
         ngx_http_exam_shard_lock(shard);
         ngx_http_exam_flush_requeue_locked(shard, 1);
+        ngx_http_exam_report_again_locked(shard);
         ngx_http_exam_shard_unlock(shard);
     }
 }
@@ -247,6 +252,24 @@ ngx_http_exam_flush_more(ngx_http_exam_main_conf_t *mcf)
             idle++;
         }
     }
+}
+
+
+void
+ngx_http_exam_flush_now(ngx_http_exam_main_conf_t *mcf)
+{
+    ngx_uint_t              i;
+    ngx_http_exam_shard_t  *shard;
+
+    for (i = 0; i < mcf->zone->n; i++) {
+        shard = &mcf->zone->shards[i];
+
+        if (shard->sh->flusher == ngx_pid) {
+            shard->due = shard->sh->ndirty;
+        }
+    }
+
+    ngx_http_exam_flush_more(mcf);
 }
 
 
@@ -295,7 +318,10 @@ ngx_http_exam_flush_lease(ngx_http_exam_main_conf_t *mcf,
 }
 
 
-/* the dirty queue built anew; all: sessions that are clean become dirty, too */
+/*
+ * The dirty queue built anew.  all: sessions that are clean become dirty, too,
+ * and the control streams are read from their beginning.
+ */
 
 static void
 ngx_http_exam_flush_requeue_locked(ngx_http_exam_shard_t *shard,
@@ -307,6 +333,10 @@ ngx_http_exam_flush_requeue_locked(ngx_http_exam_shard_t *shard,
     ngx_http_exam_shard_sh_t  *sh;
 
     sh = shard->sh;
+
+    if (all) {
+        ngx_http_exam_control_restart_locked(shard);
+    }
 
     sh->dirty_head = NULL;
     sh->dirty_tail = &sh->dirty_head;
@@ -368,6 +398,7 @@ ngx_http_exam_flush_emptied(ngx_http_exam_main_conf_t *mcf)
         if (!shard->sh->emptied) {
             shard->sh->emptied = 1;
             ngx_http_exam_flush_requeue_locked(shard, 1);
+            ngx_http_exam_report_again_locked(shard);
         }
 
         ngx_http_exam_shard_unlock(shard);

@@ -31,6 +31,10 @@ ngx_int_t ngx_http_exam_flush_shard(ngx_http_exam_main_conf_t *mcf,
 
 void ngx_http_exam_flush_more(ngx_http_exam_main_conf_t *mcf);
 
+/* what has become dirty in the middle of a tick, too, in shards of ours */
+
+void ngx_http_exam_flush_now(ngx_http_exam_main_conf_t *mcf);
+
 /* the script said EMPTY */
 
 void ngx_http_exam_flush_emptied(ngx_http_exam_main_conf_t *mcf);

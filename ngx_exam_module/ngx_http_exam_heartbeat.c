@@ -124,6 +124,10 @@ ngx_http_exam_beat(ngx_http_request_t *r, exam_str_t body)
         return ngx_http_exam_problem(r, err, NULL);
     }
 
+    if (reply.commands != NULL) {
+        ngx_http_exam_report_journal(reply.commands);
+    }
+
     ngx_http_exam_observe(mcf, heartbeat, ngx_http_exam_elapsed(r));
 
     return ngx_http_exam_beat_reply(r, out, &reply, now);
@@ -286,6 +290,7 @@ ngx_http_exam_beat_session(ngx_http_request_t *r,
         reply->view = ctx->snap.view;
         reply->exp = ctx->claims.exp;
         reply->slot = 0;
+        reply->commands = NULL;
         ngx_memcpy(reply->stored, ctx->snap.stored, sizeof(reply->stored));
         reply->nresend = 0;
 
@@ -441,4 +446,7 @@ ngx_http_exam_beat_locked(ngx_http_exam_main_conf_t *mcf,
     if (reply->nresend > 0) {
         ngx_memcpy(reply->resend, s->segs->resend, sizeof(reply->resend));
     }
+
+    reply->commands = shard->sh->exams[s->exam].commands == NULL ? NULL
+                      : ngx_http_exam_command_beat_locked(shard, s, beat, now);
 }

@@ -9,6 +9,7 @@
  */
 
 
+#include "ngx_http_exam_command.h"
 #include "ngx_http_exam_presence.h"
 
 
@@ -120,6 +121,11 @@ ngx_http_exam_make_locked(ngx_http_exam_shard_t *shard,
 
     sh->exams[row].sessions++;
 
+    /* what the student has acknowledged elsewhere is to be read first */
+
+    s->fresh = sh->exams[row].round + 1;
+    sh->exams[row].wanted = s->fresh;
+
     s->place = s->ended ? NGX_HTTP_EXAM_ENDED : NGX_HTTP_EXAM_ONLINE;
     sh->counts[s->place]++;
     ngx_queue_insert_head(&sh->places[s->place], &s->queue);
@@ -190,7 +196,9 @@ ngx_http_exam_victim_locked(ngx_http_exam_shard_t *shard)
         {
             s = ngx_queue_data(q, ngx_http_exam_session_t, queue);
 
-            if (!s->dirty && !ngx_http_exam_segs_busy(s->segs)) {
+            if (!s->dirty && !ngx_http_exam_segs_busy(s->segs)
+                && !ngx_http_exam_delivery_busy(s))
+            {
                 return s;
             }
         }
@@ -276,6 +284,11 @@ ngx_http_exam_drop_locked(ngx_http_exam_shard_t *shard,
         ngx_http_exam_object_put(&sh->segs, s->segs);
     }
 
+    if (s->delivery) {
+        s->delivery->session = NULL;
+        ngx_http_exam_object_put(&sh->deliveries, s->delivery);
+    }
+
     ngx_http_exam_object_put(&sh->sessions, s);
 }
 
@@ -320,6 +333,7 @@ ngx_http_exam_row_locked(ngx_http_exam_shard_t *shard, exam_str_t id,
 
     e = &shard->sh->exams[free];
 
+    ngx_http_exam_commands_drop_locked(shard, e);
     ngx_memzero(e, sizeof(ngx_http_exam_exam_t));
     e->id_len = (uint8_t) id.len;
     ngx_memcpy(e->id, id.data, id.len);

@@ -2,7 +2,7 @@
 /*
  * The zone's memory: shards, pools, the lock and the reset after a crash (see
  * the header).  What lies in it: ngx_http_exam_session.c (sessions, index,
- * eviction) and ngx_http_exam_segment.c (uploads).
+ * eviction), ngx_http_exam_segment.c (uploads) and ngx_http_exam_command.c.
  *
  * Init functions run in the master before the fork; lock, unlock and the pools
  * in every worker process, the pools under the shard's mutex.
@@ -12,8 +12,13 @@
 #include "ngx_http_exam_module.h"
 
 
-#define NGX_HTTP_EXAM_ZONE_MAGIC   0x45584d31      /* "EXM1" */
+#define NGX_HTTP_EXAM_ZONE_MAGIC   0x45584d32      /* "EXM2" */
 #define NGX_HTTP_EXAM_ZONE_MIN     (1024 * 1024)   /* a shard */
+
+/* of a shard's memory, for commands and their payloads; objects at most */
+
+#define NGX_HTTP_EXAM_COMMANDS_SHARE  16
+#define NGX_HTTP_EXAM_COMMANDS_MAX    8192
 
 
 static ngx_http_exam_zone_t *ngx_http_exam_zone_add(ngx_conf_t *cf,
@@ -166,7 +171,8 @@ ngx_http_exam_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
         if (shard->sh == NULL || shard->sh->magic != NGX_HTTP_EXAM_ZONE_MAGIC
             || shard->sh->sessions.size != NGX_HTTP_EXAM_NODE_SIZE
-            || shard->sh->segs.size != sizeof(ngx_http_exam_segs_t))
+            || shard->sh->segs.size != sizeof(ngx_http_exam_segs_t)
+            || shard->sh->deliveries.size != sizeof(ngx_http_exam_delivery_t))
         {
             ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
                           "exam_zone \"%V\" has another layout, a change "
@@ -197,7 +203,7 @@ static ngx_int_t
 ngx_http_exam_shard_create(ngx_http_exam_shard_t *shard)
 {
     size_t                     free;
-    ngx_uint_t                 i, n, each, buckets;
+    ngx_uint_t                 i, n, each, buckets, commands;
     ngx_slab_pool_t           *shpool;
     ngx_http_exam_shard_sh_t  *sh;
 
@@ -226,8 +232,13 @@ ngx_http_exam_shard_create(ngx_http_exam_shard_t *shard)
 
     free -= 8 * ngx_pagesize;
 
+    commands = ngx_min(free / NGX_HTTP_EXAM_COMMANDS_SHARE
+                       / NGX_HTTP_EXAM_COMMAND_SIZE,
+                       NGX_HTTP_EXAM_COMMANDS_MAX);
+    free -= commands * NGX_HTTP_EXAM_COMMAND_SIZE;
+
     each = NGX_HTTP_EXAM_NODE_SIZE + sizeof(ngx_http_exam_segs_t)
-           + 2 * sizeof(void *);
+           + sizeof(ngx_http_exam_delivery_t) + 2 * sizeof(void *);
     n = free / each;
 
     for (buckets = 1; buckets * 2 <= n; buckets *= 2) { /* void */ }
@@ -243,6 +254,12 @@ ngx_http_exam_shard_create(ngx_http_exam_shard_t *shard)
         != NGX_OK
         || ngx_http_exam_objects_create(shpool, &sh->segs,
                                         sizeof(ngx_http_exam_segs_t), n)
+           != NGX_OK
+        || ngx_http_exam_objects_create(shpool, &sh->deliveries,
+                                        sizeof(ngx_http_exam_delivery_t), n)
+           != NGX_OK
+        || ngx_http_exam_objects_create(shpool, &sh->commands,
+                                        NGX_HTTP_EXAM_COMMAND_SIZE, commands)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -253,6 +270,7 @@ ngx_http_exam_shard_create(ngx_http_exam_shard_t *shard)
     }
 
     sh->dirty_tail = &sh->dirty_head;
+    sh->reports_tail = &sh->reports_head;
     sh->magic = NGX_HTTP_EXAM_ZONE_MAGIC;
 
     shard->sh = sh;
@@ -327,6 +345,10 @@ ngx_http_exam_shard_reset(ngx_http_exam_shard_t *shard)
     sh->sessions.free = NULL;
     sh->segs.used = 0;
     sh->segs.free = NULL;
+    sh->deliveries.used = 0;
+    sh->deliveries.free = NULL;
+    sh->commands.used = 0;
+    sh->commands.free = NULL;
 
     for (i = 0; i < NGX_HTTP_EXAM_PLACES; i++) {
         ngx_queue_init(&sh->places[i]);
@@ -338,6 +360,10 @@ ngx_http_exam_shard_reset(ngx_http_exam_shard_t *shard)
     sh->ndirty = 0;
     sh->inflight = 0;
     sh->mark_left = 0;
+    sh->reports_head = NULL;
+    sh->reports_tail = &sh->reports_head;
+    sh->ncommands = 0;
+    sh->unclean = 0;
     sh->flusher = 0;
 
     (void) ngx_atomic_fetch_add(

@@ -23,6 +23,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "../core/exam_entry.h"
 #include "../core/exam_redis_row.h"
 #include "../core/exam_ranges.h"
 #include "../core/exam_presence.h"
@@ -42,6 +43,8 @@
 #define NGX_HTTP_EXAM_BUCKETS       28      /* of a histogram: 2^n us */
 #define NGX_HTTP_EXAM_RSS_MAX       256     /* worker processes */
 #define NGX_HTTP_EXAM_ATTEMPTS      4096    /* login failure counters */
+#define NGX_HTTP_EXAM_COMMANDS      256     /* of an exam, at a time */
+#define NGX_HTTP_EXAM_COMMAND_SIZE  128     /* a command, a piece of payload */
 
 #define NGX_HTTP_EXAM_STORED_NULL   (-2)    /* not known now */
 
@@ -56,6 +59,42 @@ typedef enum {
 } ngx_http_exam_place_e;
 
 
+/* a bit for each command of an exam */
+
+typedef struct {
+    uint64_t                      word[NGX_HTTP_EXAM_COMMANDS / 64];
+} ngx_http_exam_bits_t;
+
+
+typedef struct ngx_http_exam_piece_s     ngx_http_exam_piece_t;
+typedef struct ngx_http_exam_command_s   ngx_http_exam_command_t;
+typedef struct ngx_http_exam_delivery_s  ngx_http_exam_delivery_t;
+typedef struct ngx_http_exam_segs_s      ngx_http_exam_segs_t;
+typedef struct ngx_http_exam_session_s   ngx_http_exam_session_t;
+
+
+struct ngx_http_exam_piece_s {
+    ngx_http_exam_piece_t        *next;
+    u_char                        data[NGX_HTTP_EXAM_COMMAND_SIZE
+                                       - sizeof(void *)];
+};
+
+
+struct ngx_http_exam_command_s {
+    ngx_http_exam_command_t      *next;     /* of its exam, ids rise */
+    ngx_http_exam_piece_t        *payload;
+    uint64_t                      id;
+    int64_t                       expires_at;   /* ms */
+    uint64_t                      entry_ms; /* its first send in the stream */
+    uint64_t                      entry_seq;
+    uint16_t                      payload_len;
+    uint8_t                       bit;
+    uint8_t                       unsure;   /* a cancel may follow: wait */
+    uint8_t                       type_len;
+    u_char                        type[EXAM_COMMAND_TYPE_MAX];
+};
+
+
 /* what the node knows of an exam; index = position in the shard's table */
 
 typedef struct {
@@ -68,6 +107,28 @@ typedef struct {
     int64_t                       pause_ms;
     int64_t                       paused_at;
     int64_t                       version;
+
+    /* ngx_http_exam_command.c */
+
+    ngx_http_exam_command_t      *commands;
+    ngx_http_exam_bits_t          live;     /* may stand in replies */
+    ngx_http_exam_bits_t          all;      /* those to everybody */
+    ngx_http_exam_bits_t          used;     /* of a command, or unclean */
+    ngx_http_exam_bits_t          unclean;  /* of none, set in sessions */
+    ngx_http_exam_bits_t          clearing; /* the walk clears these */
+    uint32_t                      clear_at; /* its next delivery */
+
+    /* ngx_http_exam_control.c: the stream has been applied up to here */
+
+    uint64_t                      read_ms;
+    uint64_t                      read_seq;
+    uint32_t                      read_all; /* 1: up to its end */
+
+    /* readings of it again, for sessions made since: begun, ended, wanted */
+
+    uint32_t                      round;
+    uint32_t                      done;
+    uint32_t                      wanted;
 } ngx_http_exam_exam_t;
 
 
@@ -77,10 +138,6 @@ typedef struct {
     ngx_uint_t                    rate;
     ngx_uint_t                    burst;
 } ngx_http_exam_rate_t;
-
-
-typedef struct ngx_http_exam_segs_s     ngx_http_exam_segs_t;
-typedef struct ngx_http_exam_session_s  ngx_http_exam_session_t;
 
 
 /* the last segments: NONE, RECEIVING (being finished), RECEIVED */
@@ -118,6 +175,32 @@ struct ngx_http_exam_segs_s {
 };
 
 
+/* what a session was given and has acknowledged; made with the first of it */
+
+typedef enum {
+    NGX_HTTP_EXAM_REPORT_SENT = 0,
+    NGX_HTTP_EXAM_REPORT_ACK,
+    NGX_HTTP_EXAM_REPORTS
+} ngx_http_exam_report_e;
+
+
+struct ngx_http_exam_delivery_s {
+    ngx_http_exam_delivery_t     *next;     /* in the queue of reports */
+    ngx_http_exam_session_t      *session;  /* NULL: not in use */
+    ngx_http_exam_bits_t          due;      /* those by name */
+    ngx_http_exam_bits_t          acked;
+    ngx_http_exam_bits_t          sent;
+
+    /* not yet told */
+
+    ngx_http_exam_bits_t          journal[NGX_HTTP_EXAM_REPORTS];
+    ngx_http_exam_bits_t          redis[NGX_HTTP_EXAM_REPORTS];
+
+    unsigned                      queued:1;
+    unsigned                      reporting:1;  /* a call is on the way */
+};
+
+
 /* a token bucket in units of 1/1000 request, as limit_req counts */
 
 typedef struct {
@@ -132,6 +215,7 @@ struct ngx_http_exam_session_s {
     ngx_http_exam_session_t      *dirty_next;
     ngx_queue_t                   queue;    /* in one of the places */
     ngx_http_exam_segs_t         *segs;     /* NULL until the first upload */
+    ngx_http_exam_delivery_t     *delivery; /* NULL until the first command */
 
     uint64_t                      gen;
     uint64_t                      seq;
@@ -143,6 +227,7 @@ struct ngx_http_exam_session_s {
     uint32_t                      changes;  /* bumped by each mutation */
     uint32_t                      bumped;   /* when last moved to the head, s */
     uint32_t                      awaits;   /* news of `stored`, till then */
+    uint32_t                      fresh;    /* the round it waits for, or 0 */
 
     uint32_t                      mark;     /* of the kept token's key */
     int32_t                       extra_s;
@@ -217,6 +302,8 @@ typedef struct {
     ngx_uint_t                    mask;
     ngx_http_exam_objects_t       sessions;
     ngx_http_exam_objects_t       segs;
+    ngx_http_exam_objects_t       deliveries;
+    ngx_http_exam_objects_t       commands; /* and their payloads */
     ngx_queue_t                   places[NGX_HTTP_EXAM_PLACES];
     ngx_uint_t                    counts[NGX_HTTP_EXAM_PLACES];
     ngx_http_exam_session_t      *dirty_head;
@@ -232,6 +319,11 @@ typedef struct {
 
     ngx_pid_t                     flusher;  /* who holds the flush lease */
     ngx_msec_t                    flusher_until;
+
+    ngx_http_exam_delivery_t     *reports_head;
+    ngx_http_exam_delivery_t    **reports_tail;
+    ngx_uint_t                    ncommands;
+    ngx_uint_t                    unclean;  /* some exam has such bits */
 
     /* EMPTY has made all sessions dirty, none was answered since */
     ngx_uint_t                    emptied;
@@ -271,6 +363,8 @@ typedef struct ngx_http_exam_shared_s {
     ngx_atomic_t                  journal_full;     /* no reserve */
     ngx_atomic_t                  journal_failed;   /* s, the last time */
     int64_t                       born;     /* ms, when this memory began */
+    ngx_pid_t                     reader;   /* of the control streams: lease */
+    ngx_msec_t                    reader_until;
 } ngx_http_exam_shared_t;
 
 

@@ -186,6 +186,10 @@ for my $case ([maxmemory => 1, 0], ['min-replicas-to-write' => 1, 0]) {
 # ---- an idle connection to a server that hangs is noticed
 
 {
+    # a node without sessions: it has nothing to flush and nothing to read
+
+    Exam::Api->new(Exam::server(http => Exam::http_lines(
+        exam_zone => 'idle:1m', exam_node => 't2')));
     Exam::redis_cmd('CONFIG', 'RESETSTAT');
     ok((Exam::wait_for {
             Exam::redis_cmd('INFO', 'commandstats') =~ /cmdstat_ping:/ } 20),
