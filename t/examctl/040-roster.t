@@ -83,7 +83,8 @@ my $good = qr/\A[0-9A-HJKMNP-TV-Z]{4}(?:-[0-9A-HJKMNP-TV-Z]{4}){3}\z/;
                          group => '',
                          code => hash_of(30, 'S.2@x-y_z', 'ABCDEFGHJKMN0123') },
         's003' => { name => "\x{5f20}\x{4f1f}", seat => 'B 2',
-                    group => 'g' x 64, code => hash_of(30, 's003', $codes{s003}) },
+                    group => 'g' x 64,
+                    code => hash_of(30, 's003', $codes{s003}) },
     }, 'what Redis has');
 
     is_deeply([sql("SELECT student, LOWER(HEX(code_sha256)) FROM students "

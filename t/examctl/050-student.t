@@ -161,7 +161,8 @@ ok(@$events > 0 && !grep({ my %e = @{ $_->[1] };
     my $all = json_ctl('students', 30)->{students};
 
     is_deeply($all->[1], { id => 's002', name => 'Candidate 002', seat => '',
-                           group => '', extra_s => 604800, %none }, 'students --json');
+                           group => '', extra_s => 604800, %none },
+              'students --json');
     is(scalar @$all, 3, 'three');
     unlike(ok_ctl('students', 30), qr/code/i, 'nothing of codes');
     like(ok_ctl('students', 30), qr/^s002 +no +no +no +no +604800/m,
