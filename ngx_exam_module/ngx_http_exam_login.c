@@ -10,6 +10,7 @@
 
 #include "ngx_http_exam_args.h"
 #include "ngx_http_exam_module.h"
+#include "ngx_http_exam_record.h"
 
 #include <sys/random.h>
 
@@ -44,6 +45,8 @@ static void ngx_http_exam_login_learn(redisReply *reply,
 static void ngx_http_exam_login_enter(ngx_http_request_t *r,
     const exam_flush_exam_t *exam, const exam_flush_answer_t *answer,
     const exam_view_t *view, exam_claims_t *claims);
+static void ngx_http_exam_login_record(ngx_http_request_t *r,
+    redisReply *reply, const exam_claims_t *claims);
 static exam_err_e ngx_http_exam_login_json(ngx_http_request_t *r,
     exam_buf_t *b, redisReply *reply, const exam_flush_exam_t *exam,
     const exam_view_t *view, const exam_claims_t *claims);
@@ -300,6 +303,7 @@ ngx_http_exam_login_done(ngx_http_request_t *r, redisReply *reply,
     view.own_end = exam.ends_at + exam.pause_ms + answer.extra_s * 1000;
 
     ngx_http_exam_login_enter(r, &exam, &answer, &view, &claims);
+    ngx_http_exam_login_record(r, reply, &claims);
 
     return ngx_http_exam_login_json(r, b, reply, &exam, &view, &claims);
 }
@@ -364,6 +368,33 @@ ngx_http_exam_login_enter(ngx_http_request_t *r,
     /* the room that was there may be another's by now: the token is enough */
 
     (void) ngx_http_exam_zone_login(mcf->zone, claims, ctx->now, exam, answer);
+}
+
+
+/*
+ * What the login means for other sessions: one of this zone is recorded by its
+ * end there, one that only Redis knew here.
+ */
+
+static void
+ngx_http_exam_login_record(ngx_http_request_t *r, redisReply *reply,
+    const exam_claims_t *claims)
+{
+    uint8_t                     sid[EXAM_SID_LEN];
+    ngx_http_exam_ctx_t        *ctx;
+    ngx_http_exam_snapshot_t    snap;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    mcf = ngx_http_exam_main_conf(r);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+
+    ngx_http_exam_record_login(claims, ctx->now, &r->connection->addr_text);
+
+    if (exam_sid_parse(ngx_http_exam_reply_word(reply, 13), sid)
+        && ngx_http_exam_zone_look(mcf->zone, sid, &snap) != NGX_OK)
+    {
+        ngx_http_exam_record_replaced(claims, sid);
+    }
 }
 
 

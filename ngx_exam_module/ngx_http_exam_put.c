@@ -14,6 +14,7 @@
 
 #include "ngx_http_exam_doorbell.h"
 #include "../core/exam_digest.h"
+#include "ngx_http_exam_record.h"
 
 #include <sys/random.h>
 
@@ -743,6 +744,7 @@ ngx_http_exam_put_finished(ngx_http_exam_upload_t *u, ngx_http_request_t *r)
                                  EXAM_SEG_RECEIVED);
     }
 
+    ngx_http_exam_record_receipt(&u->writer.manifest);
     ngx_http_exam_doorbell(u, &put->seg);
 }
 

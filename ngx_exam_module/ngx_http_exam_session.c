@@ -11,6 +11,7 @@
 
 #include "ngx_http_exam_command.h"
 #include "ngx_http_exam_presence.h"
+#include "ngx_http_exam_record.h"
 
 
 #define NGX_HTTP_EXAM_EVICT_TRIES  32
@@ -354,6 +355,7 @@ ngx_http_exam_end_locked(ngx_http_exam_shard_t *shard,
 
     s->ended = (uint8_t) reason;
 
+    ngx_http_exam_record_end_locked(shard, s);
     ngx_http_exam_place_locked(shard, s, NGX_HTTP_EXAM_ENDED);
 }
 

@@ -10,6 +10,7 @@
 
 
 #include "ngx_http_exam_module.h"
+#include "ngx_http_exam_record.h"
 
 
 #define NGX_HTTP_EXAM_ZONE_MAGIC   0x45584d32      /* "EXM2" */
@@ -409,6 +410,10 @@ ngx_http_exam_shard_unlock(ngx_http_exam_shard_t *shard)
     shard->sh->dirty = 0;
 
     ngx_shmtx_unlock(&shard->shpool->mutex);
+
+    if (ngx_http_exam_record_ends) {
+        ngx_http_exam_record_ended();
+    }
 }
 
 

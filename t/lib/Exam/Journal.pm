@@ -1,6 +1,11 @@
 package Exam::Journal;
 
 # Journals of a spool (core/exam_journal.h) written and read by tests.
+#
+#   my @records = Exam::Journal::records($spool, type => 'event');
+#
+# A record is the decoded JSON; file and offset of its line stand in `_file`
+# and `_offset`.
 
 use strict;
 use warnings;
@@ -107,6 +112,88 @@ sub journal_parse {
     return map { $json->decode($_->[1]) }
         grep { @$_ == 2 && $_->[0] eq crc32c($_->[1]) }
         map { [split / /, $_, 2] } split /\n/, Exam::slurp($file);
+}
+
+
+# All lines of all files: [file, offset, text, whole], whole when it ends with a
+# newline.
+
+sub lines {
+    my ($spool) = @_;
+
+    my @lines;
+
+    for my $file (sort glob "$spool/journal/*.log") {
+        my $offset = 0;
+        my $text = Exam::slurp($file);
+
+        while ($text =~ /\G([^\n]*)(\n|\z)/g) {
+            last if !length $1 && !length $2;
+            push @lines, [$file, $offset, $1, length $2];
+            $offset += length($1) + length $2;
+        }
+    }
+
+    return @lines;
+}
+
+
+# The decoded record of a line, undef when it is none.
+
+sub decode {
+    my ($line) = @_;
+
+    return unless $line =~ /\A([0-9a-f]{8}) (\{.*\})\z/s;
+    return unless $1 eq crc32c($2);
+    return $json->decode($2);
+}
+
+
+# Records with a right CRC, in the order of file and line; name => value: only
+# those that have it.
+
+sub records {
+    my ($spool, %want) = @_;
+
+    my @records;
+
+    for (lines($spool)) {
+        my ($file, $offset, $text, $whole) = @$_;
+        my $r = $whole ? decode($text) : undef;
+
+        next unless $r;
+        next if grep { !defined $r->{$_} || $r->{$_} ne $want{$_} } keys %want;
+
+        @$r{qw(_file _offset)} = ($file, $offset);
+        push @records, $r;
+    }
+
+    return @records;
+}
+
+
+# Whole lines that are no records: none may ever stand before the last line.
+
+sub bad {
+    my ($spool) = @_;
+
+    return grep { $_->[3] && !decode($_->[2]) } lines($spool);
+}
+
+
+# Waits until at least $n records are there that have what is wanted.
+
+sub wait_records {
+    my ($spool, $n, %want) = @_;
+
+    my @records;
+
+    Exam::wait_for {
+        @records = records($spool, %want);
+        return @records >= $n;
+    } 10;
+
+    return @records;
 }
 
 
