@@ -8,9 +8,11 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use IO::Select;
 use JSON::PP ();
 
 use Exam;
+use Exam::Api;
 
 our @EXPORT = qw(command control reported recorded node_at given client beat_as
                  wait_given ids);
