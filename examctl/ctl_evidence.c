@@ -45,5 +45,27 @@ const ctl_command_t  ctl_evidence_commands[] = {
       "Exit code 1 when something could not be made again.\n",
       ctl_rebuild },
 
+    { "backup", "FILE", 1, { { "no-keys", NULL }, { "force", NULL } },
+      "Saves what cannot be made again from store and spool.",
+      "All tables but recordings, in one snapshot, and the key file; FILE is"
+      " text, a\nline of JSON each, with a checksum, readable by its owner"
+      " only.  It holds access\ncodes and passwords as hashes, names, and the"
+      " keys that sign tokens: keep it like\nthe key file.  Save the store and"
+      " the spool beside it; recordings are made of\nthem by examctl"
+      " rebuild-index.\n\n"
+      "  --no-keys  without the key file\n"
+      "  --force    replaces an older FILE\n",
+      ctl_backup },
+
+    { "restore", "FILE", 1, { { "replace", NULL } },
+      "Brings back what examctl backup has saved.",
+      "Into the database that examctl migrate has made, all or nothing: a file"
+      " that is\ntorn or altered, or of a newer schema, is refused, and so is a"
+      " database that is\nnot empty.  The key file is written where there is"
+      " none.  Stop exam-worker and\nnginx first; then run examctl"
+      " rebuild-index and start them.\n\n"
+      "  --replace  removes what the tables have, and replaces the key file\n",
+      ctl_restore },
+
     { .words = NULL }
 };
