@@ -23,6 +23,7 @@
 #define EXAM_BEAT_ARENA         (EXAM_BODY_ARENA + 4096)    /* and its times */
 #define EXAM_BEAT_ACK_MAX       64
 #define EXAM_BEAT_RECORDER_MAX  15
+#define EXAM_REASON_MAX         255     /* bytes, why a segment is lost */
 #define EXAM_SEQ_MAX            9007199254740991u    /* 2^53 - 1 */
 #define EXAM_STATE_JSON_MAX     512
 
@@ -75,6 +76,11 @@ typedef struct {
 } exam_logout_body_t;
 
 
+typedef struct {
+    exam_str_t  reason;             /* in the arena, one line; may be empty */
+} exam_lost_body_t;
+
+
 /* the kind's place in the list, -1 */
 
 int exam_kind_find(const exam_kinds_t *kinds, exam_str_t name);
@@ -107,6 +113,12 @@ void exam_beat_state_json(exam_buf_t *b, const exam_beat_state_t *state,
 
 EXAM_MUST_CHECK exam_err_e exam_logout_parse(exam_str_t body,
     const exam_kinds_t *kinds, exam_arena_t *arena, exam_logout_body_t *out);
+
+
+/* an empty body gives no reason; more than EXAM_REASON_MAX is BAD_VALUE */
+
+EXAM_MUST_CHECK exam_err_e exam_lost_parse(exam_str_t body,
+    exam_arena_t *arena, exam_lost_body_t *out);
 
 
 #endif /* EXAM_BODY_H_INCLUDED */

@@ -17,7 +17,6 @@
 #define EXAM_KEY_MAX        160     /* bytes of the longest key + NUL */
 #define EXAM_FLUSH_ROWS     200     /* rows a flush call */
 #define EXAM_FLUSH_ROW_MAX  (256 + EXAM_STUDENT_MAX + EXAM_STATE_JSON_MAX)
-#define EXAM_REASON_MAX     255     /* bytes, why lost or refused */
 #define EXAM_LEDGER_MAX     (16 + EXAM_NODE_MAX + EXAM_UPLOAD_MAX + 20 + 64   \
                              + 8 + EXAM_REASON_MAX)
 #define EXAM_RESEND_MAX     20      /* numbers a heartbeat asks for again */

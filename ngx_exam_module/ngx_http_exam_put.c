@@ -708,6 +708,7 @@ ngx_http_exam_put_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable)
 
     if (durable) {
         ngx_http_exam_zone_segment_commit(zone, put->seg.sid, &put->hash);
+        ngx_http_exam_look_wake(put->seg.sid, put->seg.kind, put->seg.n);
 
     } else if (put->reserved) {
         ngx_http_exam_zone_segment_abort(zone, put->seg.sid, &put->hash);

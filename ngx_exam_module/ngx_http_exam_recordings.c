@@ -2,9 +2,10 @@
 /*
  * The endpoint `exam recordings`: /api/v1/recordings/{kind}/{n} (DESIGN 3.1).
  *
- * Here: the path, the arguments, whose session it is, and GET; PUT goes on in
- * ngx_http_exam_put.c.  Runs on the event loop.  Everything that can be refused
- * is refused before the body is asked for.
+ * Here: the path, the arguments, whose session it is; GET goes on in
+ * ngx_http_exam_look.c, PUT in ngx_http_exam_put.c, POST .../lost in
+ * ngx_http_exam_lost.c.  Runs on the event loop.  Everything that can be
+ * refused is refused before the body is asked for.
  */
 
 
@@ -13,22 +14,16 @@
 
 #define NGX_HTTP_EXAM_RECORDINGS_PREFIX  "/api/v1/recordings/"
 #define NGX_HTTP_EXAM_LEDGER_BEFORE      1000    /* numbers a question */
-
-/* a character of the reason becomes six at most */
-
-#define NGX_HTTP_EXAM_LOOK_REPLY                                              \
-    (NGX_HTTP_EXAM_JSON_MAX + 6 * EXAM_REASON_MAX)
-
 #define NGX_HTTP_EXAM_LEDGER_FIELD       (EXAM_SID_HEX + EXAM_KIND_MAX + 8)
 
 
 static ngx_int_t ngx_http_exam_recordings_path(ngx_http_request_t *r,
-    exam_str_t *kind, exam_str_t *n);
+    exam_str_t *kind, exam_str_t *n, ngx_uint_t *lost);
 static exam_err_e ngx_http_exam_recordings_segment(ngx_http_request_t *r,
     ngx_http_exam_ctx_t *ctx, exam_str_t kind, exam_str_t n,
     ngx_http_exam_segment_t *seg);
-static exam_err_e ngx_http_exam_recordings_time(ngx_http_request_t *r,
-    ngx_str_t *name, int64_t *value);
+static exam_err_e ngx_http_exam_recordings_number(ngx_http_request_t *r,
+    ngx_str_t *name, uint64_t max, int64_t *value);
 static exam_err_e ngx_http_exam_recordings_session(ngx_http_request_t *r,
     ngx_http_exam_ctx_t *ctx, ngx_http_exam_segment_t *seg);
 static void ngx_http_exam_recordings_other(ngx_http_request_t *r,
@@ -42,18 +37,6 @@ static void ngx_http_exam_recordings_issued(void *data, redisReply *reply);
 static void ngx_http_exam_recordings_latest(void *data, redisReply *reply);
 static void ngx_http_exam_recordings_go(ngx_http_request_t *r,
     ngx_http_exam_segment_t *seg);
-static void ngx_http_exam_recordings_problem(ngx_http_request_t *r,
-    exam_err_e err);
-static void ngx_http_exam_look(ngx_http_request_t *r,
-    ngx_http_exam_segment_t *seg);
-static void ngx_http_exam_look_ledger(void *data, redisReply *reply);
-static void ngx_http_exam_look_answer(ngx_http_request_t *r,
-    const ngx_http_exam_segment_t *seg, const redisReply *reply);
-static void ngx_http_exam_look_text(exam_buf_t *b, exam_str_t s);
-static void ngx_http_exam_look_bytes(exam_buf_t *b, int64_t bytes);
-static void ngx_http_exam_look_zone(ngx_http_exam_main_conf_t *mcf,
-    const ngx_http_exam_segment_t *seg, exam_ledger_t *e,
-    u_char id[EXAM_UPLOAD_MAX]);
 
 
 ngx_int_t
@@ -62,10 +45,12 @@ ngx_http_exam_recordings_handler(ngx_http_request_t *r)
     ngx_int_t                   rc;
     exam_err_e                  err;
     exam_str_t                  kind, n;
+    ngx_uint_t                  lost, look;
     ngx_http_exam_ctx_t        *ctx;
     ngx_http_exam_segment_t    *seg;
     ngx_http_exam_main_conf_t  *mcf;
 
+    mcf = ngx_http_exam_main_conf(r);
     ctx = ngx_http_exam_ctx(r);
     seg = ngx_pcalloc(r->pool, sizeof(ngx_http_exam_segment_t));
 
@@ -73,63 +58,84 @@ ngx_http_exam_recordings_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_http_exam_recordings_path(r, &kind, &n) != NGX_OK) {
+    if (ngx_http_exam_recordings_path(r, &kind, &n, &lost) != NGX_OK) {
         return ngx_http_exam_problem(r, EXAM_ERR_NOT_FOUND, NULL);
     }
 
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_PUT))) {
+    if (lost && r->method != NGX_HTTP_POST) {
+        return ngx_http_exam_not_allowed(r, "POST");
+    }
+
+    if (!lost && !(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_PUT))) {
         return ngx_http_exam_not_allowed(r, "GET, HEAD, PUT");
     }
 
-    err = ngx_http_exam_session(r, ctx, (r->method == NGX_HTTP_PUT)
-                                        ? EXAM_ACTION_UPLOAD
-                                        : EXAM_ACTION_LOOK);
-    if (err != EXAM_OK) {
-        return ngx_http_exam_problem(r, err, NULL);
-    }
+    look = !(r->method & (NGX_HTTP_PUT|NGX_HTTP_POST));
 
-    mcf = ngx_http_exam_main_conf(r);
+    err = ngx_http_exam_session(r, ctx, look ? EXAM_ACTION_LOOK
+                                             : EXAM_ACTION_UPLOAD);
 
-    if (r->method != NGX_HTTP_PUT
+    if (err == EXAM_OK && look
         && ngx_http_exam_zone_poll(mcf->zone, ctx->claims.sid, &mcf->poll_rate)
            != NGX_OK)
     {
-        return ngx_http_exam_problem(r, EXAM_ERR_RATE_LIMITED, NULL);
+        err = EXAM_ERR_RATE_LIMITED;
     }
 
-    err = ngx_http_exam_recordings_segment(r, ctx, kind, n, seg);
+    if (err == EXAM_OK) {
+        err = ngx_http_exam_recordings_segment(r, ctx, kind, n, seg);
+    }
+
     if (err != EXAM_OK) {
         return ngx_http_exam_problem(r, err, NULL);
     }
 
-    if (r->method != NGX_HTTP_PUT) {
+    ctx->data = seg;
+
+    if (lost) {
+        return ngx_http_exam_lost(r);
+    }
+
+    if (look) {
         rc = ngx_http_exam_drop_body(r);
         if (rc != NGX_OK) {
             return rc;
         }
     }
 
-    ctx->data = seg;
     r->main->count++;
 
-    if (seg->own) {
-        ngx_http_exam_recordings_go(r, seg);
-        return NGX_DONE;
-    }
-
-    ngx_http_exam_recordings_other(r, seg);
+    ngx_http_exam_recordings_start(r);
 
     return NGX_DONE;
 }
 
 
-/* two parts behind the prefix and nothing else */
+void
+ngx_http_exam_recordings_start(ngx_http_request_t *r)
+{
+    ngx_http_exam_ctx_t      *ctx;
+    ngx_http_exam_segment_t  *seg;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+    seg = ctx->data;
+
+    if (seg->own) {
+        ngx_http_exam_recordings_go(r, seg);
+        return;
+    }
+
+    ngx_http_exam_recordings_other(r, seg);
+}
+
+
+/* two parts behind the prefix, or `lost` as a third one */
 
 static ngx_int_t
 ngx_http_exam_recordings_path(ngx_http_request_t *r, exam_str_t *kind,
-    exam_str_t *n)
+    exam_str_t *n, ngx_uint_t *lost)
 {
-    u_char  *p, *last, *slash;
+    u_char  *p, *last, *slash, *end;
     size_t   len;
 
     len = sizeof(NGX_HTTP_EXAM_RECORDINGS_PREFIX) - 1;
@@ -145,12 +151,25 @@ ngx_http_exam_recordings_path(ngx_http_request_t *r, exam_str_t *kind,
 
     slash = ngx_strlchr(p, last, '/');
 
-    if (slash == NULL || ngx_strlchr(slash + 1, last, '/') != NULL) {
+    if (slash == NULL) {
+        return NGX_DECLINED;
+    }
+
+    end = ngx_strlchr(slash + 1, last, '/');
+
+    *lost = (end != NULL);
+
+    if (end == NULL) {
+        end = last;
+
+    } else if (!exam_str_eq(exam_str_make(end, last - end),
+                            exam_str("/lost")))
+    {
         return NGX_DECLINED;
     }
 
     *kind = exam_str_make(p, slash - p);
-    *n = exam_str_make(slash + 1, last - slash - 1);
+    *n = exam_str_make(slash + 1, end - slash - 1);
 
     return NGX_OK;
 }
@@ -167,6 +186,7 @@ ngx_http_exam_recordings_segment(ngx_http_request_t *r,
 
     static ngx_str_t  started_at = ngx_string("started_at");
     static ngx_str_t  duration_ms = ngx_string("duration_ms");
+    static ngx_str_t  wait_s = ngx_string("wait_s");
 
     mcf = ngx_http_exam_main_conf(r);
 
@@ -181,12 +201,20 @@ ngx_http_exam_recordings_segment(ngx_http_request_t *r,
     seg->kind = (ngx_uint_t) i;
     seg->kind_name = mcf->kinds.name[i];
 
-    err = ngx_http_exam_recordings_time(r, &started_at, &seg->started_at);
+    err = ngx_http_exam_recordings_number(r, &started_at, EXAM_SEQ_MAX,
+                                          &seg->started_at);
     if (err != EXAM_OK) {
         return err;
     }
 
-    err = ngx_http_exam_recordings_time(r, &duration_ms, &seg->duration_ms);
+    err = ngx_http_exam_recordings_number(r, &duration_ms, EXAM_SEQ_MAX,
+                                          &seg->duration_ms);
+    if (err != EXAM_OK) {
+        return err;
+    }
+
+    err = ngx_http_exam_recordings_number(r, &wait_s, NGX_HTTP_EXAM_WAIT_MAX,
+                                          &seg->wait_s);
     if (err != EXAM_OK) {
         return err;
     }
@@ -196,8 +224,8 @@ ngx_http_exam_recordings_segment(ngx_http_request_t *r,
 
 
 static exam_err_e
-ngx_http_exam_recordings_time(ngx_http_request_t *r, ngx_str_t *name,
-    int64_t *value)
+ngx_http_exam_recordings_number(ngx_http_request_t *r, ngx_str_t *name,
+    uint64_t max, int64_t *value)
 {
     uint64_t   number;
     ngx_str_t  arg;
@@ -208,7 +236,7 @@ ngx_http_exam_recordings_time(ngx_http_request_t *r, ngx_str_t *name,
         return EXAM_OK;
     }
 
-    if (!exam_uint_parse(arg.data, arg.len, EXAM_SEQ_MAX, &number)) {
+    if (!exam_uint_parse(arg.data, arg.len, max, &number)) {
         return EXAM_ERR_BAD_ARGUMENT;
     }
 
@@ -438,16 +466,24 @@ static void
 ngx_http_exam_recordings_go(ngx_http_request_t *r,
     ngx_http_exam_segment_t *seg)
 {
-    if (r->method == NGX_HTTP_PUT) {
+    switch (r->method) {
+
+    case NGX_HTTP_PUT:
         ngx_http_exam_put(r, seg);
         return;
-    }
 
-    ngx_http_exam_look(r, seg);
+    case NGX_HTTP_POST:
+        ngx_http_exam_lost_go(r, seg);
+        return;
+
+    default: /* GET, HEAD */
+        ngx_http_exam_look(r, seg);
+        return;
+    }
 }
 
 
-static void
+void
 ngx_http_exam_recordings_problem(ngx_http_request_t *r, exam_err_e err)
 {
     ngx_http_finalize_request(r, ngx_http_exam_problem(r, err, NULL));
@@ -521,181 +557,6 @@ ngx_http_exam_ledger_entry(const redisReply *reply, ngx_uint_t i,
 
     return value->type == REDIS_REPLY_STRING
            && exam_ledger_parse(exam_str_make(value->str, value->len), e);
-}
-
-
-static void
-ngx_http_exam_look(ngx_http_request_t *r, ngx_http_exam_segment_t *seg)
-{
-    if (ngx_http_exam_ledger_ask(seg, 0, r->pool, ngx_http_exam_look_ledger, r)
-        != NGX_OK)
-    {
-        ngx_http_exam_look_answer(r, seg, NULL);
-    }
-}
-
-
-static void
-ngx_http_exam_look_ledger(void *data, redisReply *reply)
-{
-    ngx_http_request_t *r = data;
-
-    ngx_connection_t     *c;
-    ngx_http_exam_ctx_t  *ctx;
-
-    c = r->connection;
-    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
-
-    ngx_http_set_log_request(c->log, r);
-
-    if (ngx_http_exam_redis_away(reply)) {
-        reply = NULL;
-    }
-
-    ngx_http_exam_look_answer(r, ctx->data, reply);
-
-    ngx_http_run_posted_requests(c);
-}
-
-
-/* the higher state of ledger and zone; reply NULL: Redis is away */
-
-static void
-ngx_http_exam_look_answer(ngx_http_request_t *r,
-    const ngx_http_exam_segment_t *seg, const redisReply *reply)
-{
-    u_char                      id[EXAM_UPLOAD_MAX];
-    u_char                      memory[NGX_HTTP_EXAM_LOOK_REPLY];
-    exam_buf_t                  b;
-    exam_ledger_t               e, here;
-    const char                 *name;
-    ngx_http_exam_main_conf_t  *mcf;
-
-    mcf = ngx_http_exam_main_conf(r);
-
-    if (reply == NULL || !ngx_http_exam_ledger_entry(reply, 0, &e)) {
-        ngx_memzero(&e, sizeof(exam_ledger_t));
-        e.bytes = -1;
-    }
-
-    if (e.state == EXAM_SEG_REFUSED) {
-        (void) ngx_http_exam_zone_refused(mcf->zone, seg->sid, seg->kind,
-                                          seg->n, e.upload);
-    }
-
-    ngx_http_exam_look_zone(mcf, seg, &here, id);
-
-    /* what the zone has beside a refusal came later */
-
-    if (here.state > e.state
-        || (e.state == EXAM_SEG_REFUSED && here.state != EXAM_SEG_NONE))
-    {
-        e = here;
-    }
-
-    if (e.state == EXAM_SEG_NONE) {
-
-        /* what is not known is not said to be missing */
-
-        ngx_http_exam_recordings_problem(r, reply
-                                            ? EXAM_ERR_NOT_FOUND
-                                            : EXAM_ERR_REDIS_UNAVAILABLE);
-        return;
-    }
-
-    exam_buf_init(&b, memory, sizeof(memory));
-
-    exam_buf_lit(&b, "{\"id\":");
-    ngx_http_exam_look_text(&b, e.upload);
-    exam_buf_lit(&b, ",\"state\":\"");
-    name = exam_seg_name(e.state);
-    exam_buf_put(&b, name, ngx_strlen(name));
-    exam_buf_lit(&b, "\",\"offset\":");
-    ngx_http_exam_look_bytes(&b, e.bytes);
-    exam_buf_lit(&b, ",\"bytes\":");
-    ngx_http_exam_look_bytes(&b, e.bytes);
-    exam_buf_lit(&b, ",\"sha256\":");
-
-    if (e.has_sha256) {
-        exam_buf_char(&b, '"');
-        exam_buf_hex(&b, e.sha256, EXAM_HASH_LEN);
-        exam_buf_char(&b, '"');
-
-    } else {
-        exam_buf_lit(&b, "null");
-    }
-
-    exam_buf_lit(&b, ",\"reason\":");
-    ngx_http_exam_look_text(&b, e.reason);
-    exam_buf_lit(&b, "}\n");
-
-    ngx_http_finalize_request(r, ngx_http_exam_json(r, NGX_HTTP_OK, &b));
-}
-
-
-static void
-ngx_http_exam_look_text(exam_buf_t *b, exam_str_t s)
-{
-    if (s.len == 0 || (s.len == 1 && s.data[0] == '-')) {
-        exam_buf_lit(b, "null");
-        return;
-    }
-
-    exam_buf_json(b, s);
-}
-
-
-static void
-ngx_http_exam_look_bytes(exam_buf_t *b, int64_t bytes)
-{
-    if (bytes < 0) {
-        exam_buf_lit(b, "null");
-        return;
-    }
-
-    exam_buf_int(b, bytes);
-}
-
-
-static void
-ngx_http_exam_look_zone(ngx_http_exam_main_conf_t *mcf,
-    const ngx_http_exam_segment_t *seg, exam_ledger_t *e,
-    u_char id[EXAM_UPLOAD_MAX])
-{
-    ngx_int_t             rc;
-    exam_buf_t            b;
-    ngx_http_exam_hash_t  h;
-
-    ngx_memzero(e, sizeof(exam_ledger_t));
-    e->bytes = -1;
-
-    rc = ngx_http_exam_zone_segment(mcf->zone, seg->sid, seg->kind, seg->n,
-                                    &h, NULL);
-
-    if (rc == NGX_AGAIN) {
-        e->state = EXAM_SEG_RECEIVED;
-        return;
-    }
-
-    if (rc != NGX_OK) {
-        return;
-    }
-
-    e->state = h.state;
-
-    if (h.state == EXAM_SEG_LOST) {
-        return;
-    }
-
-    exam_buf_init(&b, id, EXAM_UPLOAD_MAX);
-    ngx_http_exam_upload_id(&b, mcf, h.upload);
-    e->upload = exam_str_make(id, exam_buf_len(&b));
-
-    if (h.state == EXAM_SEG_RECEIVED) {
-        e->bytes = h.bytes;
-        e->has_sha256 = true;
-        ngx_memcpy(e->sha256, h.sha256, EXAM_HASH_LEN);
-    }
 }
 
 

@@ -12,7 +12,15 @@
 #include "ngx_http_exam_module.h"
 
 
-/* lives in r->pool; exam and student point into the request's context */
+#define NGX_HTTP_EXAM_WAIT_MAX  30          /* s */
+
+/* a character of a reason becomes six at most */
+
+#define NGX_HTTP_EXAM_LOOK_REPLY                                              \
+    (NGX_HTTP_EXAM_JSON_MAX + 6 * EXAM_REASON_MAX)
+
+
+/* lives in r->pool, is ctx->data; exam and student point into the request's context */
 
 typedef struct {
     exam_str_t                     exam;
@@ -24,8 +32,11 @@ typedef struct {
     uint32_t                       n;
     int64_t                        started_at;      /* ms, -1 not given */
     int64_t                        duration_ms;     /* -1 */
+    int64_t                        wait_s;          /* -1 */
+    exam_str_t                     reason;  /* of lost; may be empty */
 
     ngx_uint_t                     own;     /* of the token's session */
+    void                          *look;    /* who waits; NULL: nobody */
 } ngx_http_exam_segment_t;
 
 
@@ -49,6 +60,15 @@ void ngx_http_exam_upload_id(exam_buf_t *b, ngx_http_exam_main_conf_t *mcf,
     const uint8_t random[16]);
 
 
+/* to the session that it is for, then on; the count of r was raised */
+
+void ngx_http_exam_recordings_start(ngx_http_request_t *r);
+
+/* ends the request, as does each of the following */
+
+void ngx_http_exam_recordings_problem(ngx_http_request_t *r, exam_err_e err);
+
+
 /*
  * ngx_http_exam_put.c: PUT with session, kind and number checked.  The count of
  * r was raised; the request is ended here.
@@ -56,6 +76,40 @@ void ngx_http_exam_upload_id(exam_buf_t *b, ngx_http_exam_main_conf_t *mcf,
 
 void ngx_http_exam_put(ngx_http_request_t *r,
     const ngx_http_exam_segment_t *seg);
+
+
+/* ngx_http_exam_look.c: GET, as above */
+
+void ngx_http_exam_look(ngx_http_request_t *r, ngx_http_exam_segment_t *seg);
+
+/*
+ * The higher state of ledger and zone, EXAM_SEG_NONE: nothing is known.  reply
+ * NULL: Redis is away; id is the memory that e->upload may point to.
+ */
+
+void ngx_http_exam_look_union(ngx_http_exam_main_conf_t *mcf,
+    const ngx_http_exam_segment_t *seg, const redisReply *reply,
+    exam_ledger_t *e, u_char id[EXAM_UPLOAD_MAX]);
+
+/* 200 with what is known; the content handler's return code */
+
+ngx_int_t ngx_http_exam_look_send(ngx_http_request_t *r,
+    const exam_ledger_t *e);
+
+/* the zone has news of the number: who waits for it in this process looks */
+
+void ngx_http_exam_look_wake(const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind,
+    uint32_t n);
+
+
+/*
+ * ngx_http_exam_lost.c: POST .../lost.  The first reads the body and returns
+ * what the content handler is to return, the second goes on as above.
+ */
+
+ngx_int_t ngx_http_exam_lost(ngx_http_request_t *r);
+void ngx_http_exam_lost_go(ngx_http_request_t *r,
+    ngx_http_exam_segment_t *seg);
 
 
 #endif /* NGX_HTTP_EXAM_RECORDINGS_H_INCLUDED */
