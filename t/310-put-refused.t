@@ -107,7 +107,7 @@ for (
 
     (map { ["path $_", $_, {}, 404, 'not_found'] }
      'desk/0', 'file/0', 'Screen/0', 'screen/', 'screen/01', 'screen/-1',
-     'screen/+1', 'screen/1e3', 'screen/1000000', 'screen/0/', 'screen/0/lost',
+     'screen/+1', 'screen/1e3', 'screen/1000000', 'screen/0/', 'screen/0/found',
      'screen/0%2f1', 'screen', 'screen/0x1', '/0'),
 
     (map { ["type $_", 'screen/0', { 'Content-Type' => $_ }, 415,
