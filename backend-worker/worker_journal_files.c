@@ -88,7 +88,12 @@ worker_journal_look(worker_journal_t *j)
 
     j->nfiles = n;
 
-    qsort(j->files, n, sizeof(worker_journal_file_t), worker_journal_older);
+    /* without any file there is no array either */
+
+    if (n != 0) {
+        qsort(j->files, n, sizeof(worker_journal_file_t),
+              worker_journal_older);
+    }
 }
 
 

@@ -120,7 +120,9 @@ ctl_rebuild_once(ctl_rebuild_t *r, bool *again)
     exam_db_e            rc;
     ctl_rebuild_slots_t  slots;
 
-    qsort(r->recs, r->n, sizeof(ctl_rebuild_rec_t), ctl_rebuild_order);
+    if (r->n != 0) {
+        qsort(r->recs, r->n, sizeof(ctl_rebuild_rec_t), ctl_rebuild_order);
+    }
 
     for (i = 0; i < r->n; i++) {
         r->recs[i].variant = r->recs[i].s.variant;
