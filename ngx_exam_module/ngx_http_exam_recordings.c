@@ -28,13 +28,14 @@ static exam_err_e ngx_http_exam_recordings_session(ngx_http_request_t *r,
     ngx_http_exam_ctx_t *ctx, ngx_http_exam_segment_t *seg);
 static void ngx_http_exam_recordings_other(ngx_http_request_t *r,
     ngx_http_exam_segment_t *seg);
-static ngx_int_t ngx_http_exam_recordings_local(
-    ngx_http_exam_main_conf_t *mcf, ngx_http_exam_segment_t *seg);
+static ngx_int_t ngx_http_exam_recordings_local(ngx_http_request_t *r,
+    ngx_http_exam_segment_t *seg);
 static void ngx_http_exam_recordings_ask(ngx_http_request_t *r,
     ngx_http_exam_segment_t *seg, exam_key_e key,
     ngx_http_exam_redis_pt handler);
 static void ngx_http_exam_recordings_issued(void *data, redisReply *reply);
 static void ngx_http_exam_recordings_latest(void *data, redisReply *reply);
+static uint64_t ngx_http_exam_recordings_gen(const char *json);
 static void ngx_http_exam_recordings_go(ngx_http_request_t *r,
     ngx_http_exam_segment_t *seg);
 
@@ -285,7 +286,7 @@ static void
 ngx_http_exam_recordings_other(ngx_http_request_t *r,
     ngx_http_exam_segment_t *seg)
 {
-    switch (ngx_http_exam_recordings_local(ngx_http_exam_main_conf(r), seg)) {
+    switch (ngx_http_exam_recordings_local(r, seg)) {
 
     case NGX_OK:
         ngx_http_exam_recordings_go(r, seg);
@@ -313,16 +314,19 @@ ngx_http_exam_recordings_other(ngx_http_request_t *r,
  */
 
 static ngx_int_t
-ngx_http_exam_recordings_local(ngx_http_exam_main_conf_t *mcf,
+ngx_http_exam_recordings_local(ngx_http_request_t *r,
     ngx_http_exam_segment_t *seg)
 {
     ngx_int_t                 rc;
     exam_str_t                exam, student;
+    ngx_http_exam_ctx_t      *ctx;
     ngx_http_exam_exam_t     *e;
     ngx_http_exam_shard_t    *shard;
     ngx_http_exam_session_t  *s;
 
-    shard = ngx_http_exam_zone_shard(mcf->zone, seg->sid);
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+    shard = ngx_http_exam_zone_shard(ngx_http_exam_main_conf(r)->zone,
+                                     seg->sid);
 
     ngx_http_exam_shard_lock(shard);
 
@@ -344,7 +348,11 @@ ngx_http_exam_recordings_local(ngx_http_exam_main_conf_t *mcf,
     }
 
     seg->gen = s->gen;
-    rc = (s->ended == EXAM_ENDED_NO) ? NGX_BUSY : NGX_OK;
+
+    /* one below the token's was replaced, though nobody has told this node */
+
+    rc = (s->ended == EXAM_ENDED_NO && s->gen > ctx->claims.gen) ? NGX_BUSY
+                                                                 : NGX_OK;
 
 done:
 
@@ -450,7 +458,8 @@ ngx_http_exam_recordings_latest(void *data, redisReply *reply)
 
     } else if (reply->type == REDIS_REPLY_STRING
                && ngx_strstr(reply->str, sid) != NULL
-               && ngx_strstr(reply->str, "\"ended\":\"\"") != NULL)
+               && ngx_strstr(reply->str, "\"ended\":\"\"") != NULL
+               && ngx_http_exam_recordings_gen(reply->str) > ctx->claims.gen)
     {
         ngx_http_exam_recordings_problem(r, EXAM_ERR_FORBIDDEN);
 
@@ -459,6 +468,30 @@ ngx_http_exam_recordings_latest(void *data, redisReply *reply)
     }
 
     ngx_http_run_posted_requests(c);
+}
+
+
+/* of a session as Redis has it; none that can be read: the highest */
+
+static uint64_t
+ngx_http_exam_recordings_gen(const char *json)
+{
+    char      *p;
+    size_t     len;
+    uint64_t   gen;
+
+    p = ngx_strstr(json, "\"gen\":");
+
+    if (p == NULL) {
+        return UINT64_MAX;
+    }
+
+    p += sizeof("\"gen\":") - 1;
+    p += strspn(p, " ");
+    len = strspn(p, "0123456789");
+
+    return exam_uint_parse((uint8_t *) p, len, EXAM_SEQ_MAX, &gen)
+           ? gen : UINT64_MAX;
 }
 
 

@@ -402,10 +402,15 @@ for (['closed', 201, undef], ['late', 403, 'upload_closed'],
         'an unknown session';
     Exam::redis_cmd('HSET', 'exam:{30}:stored', "S005:$far:screen", -1);
     Exam::redis_cmd('HSET', 'exam:{30}:sessions', 'S005',
-        qq({"sid":"$far","gen":1500,"node":"t9","ip":"","login_at":1,)
+        qq({"sid":"$far","gen":2500,"node":"t9","ip":"","login_at":1,)
         . '"ended":""}');
     is $put->($new, "screen/0?session=$far")->{status}, 403,
         'one that runs on another node';
+    Exam::redis_cmd('HSET', 'exam:{30}:sessions', 'S005',
+        qq({"gen": 1500,"sid":"$far","node":"t9","ip":"","login_at":1,)
+        . '"ended":""}');
+    is $put->($new, "screen/3?session=$far")->{status}, 201,
+        'one that the token itself has replaced';
     Exam::redis_cmd('HSET', 'exam:{30}:sessions', 'S005',
         qq({"sid":"$far","gen":1500,"node":"t9","ip":"","login_at":1,)
         . '"ended":"logout"}');
