@@ -199,7 +199,9 @@ worker_start(worker_t *w)
         return -1;
     }
 
-    if (!w->once && worker_journal_start(w) == -1) {
+    if (!w->once
+        && (worker_journal_start(w) == -1 || worker_watch_start(w) == -1))
+    {
         exam_log(EXAM_LOG_ALERT, "worker", errno, "cannot start threads");
         return -1;
     }
@@ -222,6 +224,7 @@ worker_start(worker_t *w)
 static void
 worker_stop(worker_t *w)
 {
+    worker_watch_stop(w);
     worker_journal_stop(w);
     worker_figures_stop(w);
     worker_pool_stop(&w->pool);

@@ -210,6 +210,8 @@ typedef struct {
     _Atomic int64_t  journal_records;
     _Atomic int64_t  journal_refused;       /* by the tables */
     _Atomic int64_t  journal_damaged;       /* lines with a wrong CRC */
+    _Atomic int64_t  watched;               /* exams whose watch is ours */
+    _Atomic int64_t  watch_us;              /* of its last tick */
     _Atomic bool     stop;
     bool             started;
     pthread_t        thread;
@@ -468,6 +470,12 @@ void worker_recheck(worker_t *w);
 EXAM_MUST_CHECK int worker_journal_start(worker_t *w);
 void worker_journal_stop(worker_t *w);
 void worker_journal_once(worker_t *w);
+
+
+/* worker_watch.c: a thread */
+
+EXAM_MUST_CHECK int worker_watch_start(worker_t *w);
+void worker_watch_stop(worker_t *w);
 
 
 /* worker_figures.c */

@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 
-#define WORKER_READY_MAX  100000        /* counted no further */
+#define WORKER_READY_MAX     100000     /* counted no further */
+#define WORKER_FIGURES_ARGS  48
 
 
 static void *worker_figures_thread(void *data);
@@ -117,7 +118,7 @@ worker_figures_write(worker_t *w, exam_redis_t *redis,
     char          key[EXAM_KEY_MAX], text[768], ttl[8], *p, *name;
     size_t        n;
     int64_t       now, oldest;
-    exam_str_t    args[40];
+    exam_str_t    args[WORKER_FIGURES_ARGS];
     const char   *mode;
     exam_redis_e  rc;
 
@@ -138,7 +139,8 @@ worker_figures_write(worker_t *w, exam_redis_t *redis,
              " mysql_slow_queries %" PRId64
              " journal_lag_bytes %" PRId64 " journal_records_total %" PRId64
              " journal_refused_total %" PRId64
-             " journal_damaged_total %" PRId64 " updated_at %" PRId64, mode,
+             " journal_damaged_total %" PRId64 " watched_exams %" PRId64
+             " watch_us %" PRId64 " updated_at %" PRId64, mode,
              oldest == 0 || oldest > now ? 0 : (now - oldest) / 1000,
              atomic_load(&w->figures.processing_ms),
              atomic_load(&w->figures.stored), atomic_load(&w->figures.failed),
@@ -148,13 +150,15 @@ worker_figures_write(worker_t *w, exam_redis_t *redis,
              health->slow_queries, atomic_load(&w->figures.journal_lag),
              atomic_load(&w->figures.journal_records),
              atomic_load(&w->figures.journal_refused),
-             atomic_load(&w->figures.journal_damaged), now);
+             atomic_load(&w->figures.journal_damaged),
+             atomic_load(&w->figures.watched),
+             atomic_load(&w->figures.watch_us), now);
 
     args[0] = exam_str("HSET");
     args[1] = exam_str_make(key, strlen(key));
     n = 2;
 
-    for (p = strtok_r(text, " ", &name); p != NULL && n < 40;
+    for (p = strtok_r(text, " ", &name); p != NULL && n < WORKER_FIGURES_ARGS;
          p = strtok_r(NULL, " ", &name))
     {
         args[n++] = exam_str_make(p, strlen(p));

@@ -35,7 +35,8 @@ static const char *const  exam_key_suffix[] = {
     ":seg:",
     ":stored",
     ":changes",
-    ":control"
+    ":control",
+    ":watch"
 };
 
 

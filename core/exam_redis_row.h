@@ -33,7 +33,8 @@ typedef enum {
     EXAM_KEY_SEG,                   /* exam:{E}:seg:<student> */
     EXAM_KEY_STORED,
     EXAM_KEY_CHANGES,
-    EXAM_KEY_CONTROL
+    EXAM_KEY_CONTROL,
+    EXAM_KEY_WATCH
 } exam_key_e;
 
 #define EXAM_KEY_LOADED      "exam:loaded"
