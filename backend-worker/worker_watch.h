@@ -11,10 +11,10 @@
  *   worker_watch_db.c    views in MySQL
  *
  * Invariants: nobody becomes late or offline because Redis, a node or this
- * worker was away.  Silence is measured up to what the node has flushed, and a
- * node that has flushed nothing since the last doubt (`since`) says nothing.  A
- * change counts only once the script that holds against the lease has written
- * it.
+ * worker was away.  Silence is measured up to what the node has flushed, not
+ * from before it could be spoken to, and a node that has flushed nothing since
+ * the last doubt (`since`) says nothing.  A change counts only once the script
+ * that holds against the lease has written it.
  */
 
 
@@ -50,6 +50,7 @@ typedef struct {
     bool             present;       /* its hash is there */
     int64_t          now;           /* ms, its clock, when it wrote that */
     int64_t          flushed_at;    /* ms, its clock: all older is in Redis */
+    int64_t          up;            /* ms, its clock: can answer since then */
     int64_t          heard;         /* monotonic ms of its last sign of life */
 } worker_node_t;
 

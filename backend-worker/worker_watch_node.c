@@ -13,6 +13,7 @@
 
 
 #define WORKER_NODE_STALE  20000        /* ms a hash may be old: its TTL, more */
+#define WORKER_NODE_GAP    10000        /* ms without a word: it stood still */
 
 
 typedef struct {
@@ -72,13 +73,14 @@ worker_node_read(worker_watch_t *t)
 {
     char            key[EXAM_KEY_MAX];
     size_t          i;
-    exam_str_t      args[4];
+    exam_str_t      args[5];
     exam_redis_e    rc;
     worker_nodes_t  nodes;
 
     args[0] = exam_str("HMGET");
     args[2] = exam_str("now");
     args[3] = exam_str("flushed_at");
+    args[4] = exam_str("started_at");
 
     rc = EXAM_REDIS_OK;
 
@@ -86,7 +88,7 @@ worker_node_read(worker_watch_t *t)
         args[1] = exam_str_make(key, exam_key_node(key,
                                     exam_str_make(t->nodes[i].name,
                                                   strlen(t->nodes[i].name))));
-        rc = exam_redis_append(&t->redis, 4, args);
+        rc = exam_redis_append(&t->redis, 5, args);
     }
 
     nodes.t = t;
@@ -103,7 +105,7 @@ worker_node_read(worker_watch_t *t)
 static void
 worker_node_reply(void *data, size_t i, const redisReply *reply)
 {
-    int64_t          now, flushed_at;
+    int64_t          now, flushed_at, started_at;
     worker_node_t   *n;
     worker_nodes_t  *nodes;
 
@@ -112,10 +114,26 @@ worker_node_reply(void *data, size_t i, const redisReply *reply)
 
     now = worker_node_number(reply, 0);
     flushed_at = worker_node_number(reply, 1);
+    started_at = worker_node_number(reply, 2);
 
     n->present = now > 0 && flushed_at > 0;
 
-    if (n->present && (now != n->now || flushed_at != n->flushed_at)) {
+    if (!n->present) {
+        return;
+    }
+
+    /* nobody could speak to a node that did not run or stood still */
+
+    if (started_at > n->up) {
+        n->up = started_at;
+    }
+
+    if (now != n->now || flushed_at != n->flushed_at) {
+
+        if (nodes->mono - n->heard > WORKER_NODE_GAP) {
+            n->up = now;
+        }
+
         n->now = now;
         n->flushed_at = flushed_at;
         n->heard = nodes->mono;

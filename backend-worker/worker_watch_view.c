@@ -98,7 +98,7 @@ worker_view_next(const worker_watch_t *t, const worker_exam_t *e,
     last = seat->seen > seat->login_at ? seat->seen : seat->login_at;
 
     if (worker_node_ready(t, e, node)) {
-        silence = worker_node_told(node) - last;
+        silence = worker_node_told(node) - (last > node->up ? last : node->up);
         next = silence > t->offline_ms ? WORKER_VIEW_OFFLINE
                : silence > t->late_ms ? WORKER_VIEW_LATE
                : WORKER_VIEW_ONLINE;

@@ -99,9 +99,6 @@ sub watches {
 
 # ---- one that beats, one that stops, one that never did
 
-redis('XADD', 'exam:{30}:control', '1000-1', 'op', 'roster');
-my $kept = redis('XADD', 'exam:{30}:control', '*', 'op', 'exam');
-
 start_worker();
 
 {
@@ -143,10 +140,6 @@ start_worker();
        'a beat brings it back');
     ok((during { view('B1') eq 'online' }), 'in MySQL, too');
     is(scalar(declared('B1')), 3, 'each change once');
-
-    ok((during { redis('XRANGE', 'exam:{30}:control', '-', '+')->[0][0]
-                 eq $kept }),
-       'what is older than a day left the control stream');
 }
 
 
@@ -197,6 +190,31 @@ start_worker();
 }
 
 
+# ---- a node that restarts: before that nobody could speak to it
+
+{
+    forget();
+    my $born = Exam::now_ms() + 2000;
+    delete $beats{N1};
+    delete $nodes{t9};
+
+    # it stands still, then it is there and has nothing to tell
+    wait_for { delete local $nodes{t9}; nodes_work(); Exam::now_ms() >= $born };
+
+    for (1 .. 50) {
+        my $now = Exam::now_ms();
+        redis('HSET', 'exam:node:t9', now => $now, flushed_at => $now,
+              started_at => $born);
+        nodes_work();
+        select undef, undef, undef, 0.02;
+    }
+
+    is_deeply([declared('N1')], [], 'a node that restarts');
+    $beats{N1} = 1;
+    $nodes{t9} = 1;
+}
+
+
 # ---- two workers, one lease
 
 my $second = Exam::dir() . '/second.ini';
@@ -230,6 +248,9 @@ my ($first, $other);
        'and written');
 
     # the one with the lease dies
+    redis('DEL', 'exam:{30}:control');
+    redis('XADD', 'exam:{30}:control', '1000-1', 'op', 'roster');
+    my $kept = redis('XADD', 'exam:{30}:control', '*', 'op', 'exam');
     forget();
     my ($holder, $heir) = watches('t1') ? ($first, 't2') : ($other, 't1');
     $holder->stop('KILL');
@@ -240,6 +261,8 @@ my ($first, $other);
     during { time > $then + 1.5 };
     is_deeply([declared()], ['N1 late candidate', 'N1 offline candidate'],
               'it knows what was declared before');
+    is(redis('XRANGE', 'exam:{30}:control', '-', '+')->[0][0], $kept,
+       'what is older than a day left the control stream');
 
     $beats{$_} = 1 for qw(A1 B1 N1);
     ok((during { 3 == grep { newest($_) =~ /online/ } qw(A1 B1 N1) }),
