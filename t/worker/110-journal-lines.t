@@ -164,7 +164,8 @@ start_worker();
     ok(drained($file), 'a journal');
 
     truncate $file, length event('s1');
-    ok((wait_for { worker_log() =~ /alert journal ".*-5\.log" has \d+ bytes,/ }),
+    ok((wait_for { worker_log()
+                   =~ /alert journal ".*-5\.log" has \d+ bytes,/ }),
        'that lost its end is an alert');
 
     journal_write($file, event('s3'));
