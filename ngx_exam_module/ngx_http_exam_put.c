@@ -13,7 +13,6 @@
 
 
 #include "ngx_http_exam_doorbell.h"
-#include "../core/exam_digest.h"
 #include "ngx_http_exam_record.h"
 
 #include <sys/random.h>
@@ -48,8 +47,6 @@ typedef struct {
 
 static exam_err_e ngx_http_exam_put_check(ngx_http_request_t *r,
     const ngx_http_exam_segment_t *seg);
-static exam_err_e ngx_http_exam_put_digest(ngx_http_request_t *r,
-    uint8_t digest[EXAM_HASH_LEN], ngx_uint_t *has);
 static ngx_http_exam_upload_t *ngx_http_exam_put_create(ngx_http_request_t *r,
     const ngx_http_exam_segment_t *seg);
 static ngx_int_t ngx_http_exam_put_manifest(ngx_http_exam_upload_t *u);
@@ -137,7 +134,6 @@ ngx_http_exam_put_check(ngx_http_request_t *r,
     const ngx_http_exam_segment_t *seg)
 {
     uint8_t                     digest[EXAM_HASH_LEN];
-    exam_err_e                  err;
     ngx_str_t                  *type;
     ngx_uint_t                  has;
     ngx_http_exam_main_conf_t  *mcf;
@@ -166,63 +162,7 @@ ngx_http_exam_put_check(ngx_http_request_t *r,
         return EXAM_ERR_SEGMENT_NUMBER;
     }
 
-    err = ngx_http_exam_put_digest(r, digest, &has);
-
-    return err;
-}
-
-
-/* the field may stand on several lines, which are one list */
-
-static exam_err_e
-ngx_http_exam_put_digest(ngx_http_request_t *r, uint8_t digest[EXAM_HASH_LEN],
-    ngx_uint_t *has)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    *has = 0;
-
-    part = &r->headers_in.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return EXAM_OK;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len != sizeof("Content-Digest") - 1
-            || ngx_strncasecmp(h[i].key.data, (u_char *) "Content-Digest",
-                               sizeof("Content-Digest") - 1)
-               != 0)
-        {
-            continue;
-        }
-
-        switch (exam_digest_parse(exam_str_make(h[i].value.data,
-                                                h[i].value.len),
-                                  digest))
-        {
-
-        case EXAM_DIGEST_SHA256:
-            *has = 1;
-            break;
-
-        case EXAM_DIGEST_MALFORMED:
-            return EXAM_ERR_BAD_DIGEST;
-
-        case EXAM_DIGEST_NONE:
-            break;
-        }
-    }
+    return ngx_http_exam_digest(r, digest, &has);
 }
 
 
@@ -256,7 +196,7 @@ ngx_http_exam_put_create(ngx_http_request_t *r,
         u->writer.length = r->headers_in.content_length_n;
     }
 
-    if (ngx_http_exam_put_digest(r, put->digest, &has) != EXAM_OK
+    if (ngx_http_exam_digest(r, put->digest, &has) != EXAM_OK
         || getrandom(put->hash.upload, sizeof(put->hash.upload), 0)
            != (ssize_t) sizeof(put->hash.upload)
         || ngx_http_exam_put_manifest(u) != NGX_OK)

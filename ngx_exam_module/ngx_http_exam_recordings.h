@@ -54,6 +54,14 @@ ngx_int_t ngx_http_exam_ledger_ask(const ngx_http_exam_segment_t *seg,
 bool ngx_http_exam_ledger_entry(const redisReply *reply, ngx_uint_t i,
     exam_ledger_t *e);
 
+/*
+ * ngx_http_exam_digest.c: the SHA-256 that Content-Digest tells, *has: there is
+ * one.  EXAM_ERR_BAD_DIGEST when the field is malformed.
+ */
+
+EXAM_MUST_CHECK exam_err_e ngx_http_exam_digest(ngx_http_request_t *r,
+    uint8_t digest[EXAM_HASH_LEN], ngx_uint_t *has);
+
 /* `<node>-<32 hex>` */
 
 void ngx_http_exam_upload_id(exam_buf_t *b, ngx_http_exam_main_conf_t *mcf,

@@ -126,7 +126,7 @@ build_fuzz_nginx()
         "$BUILD/nginx/Makefile" | tr -s ' \t\\' '\n' | grep -E '^-(l|L|Wl)')
 
     [ -z "$(find "$BUILD/bin/nginx" "$ROOT/t/fuzz/nginx.c" \
-        "$ROOT/t/fuzz/fuzz.h" -newer "$program" 2>&1)" ] && return 0
+        "$ROOT"/t/fuzz/*.h -newer "$program" 2>&1)" ] && return 0
 
     step "the fuzz target of nginx"
 
@@ -218,8 +218,12 @@ fuzz_finding()
 
 fuzz_merge()
 {
-    local target=$1 log=$2 corpus=$FUZZ/corpus/$1 new=$FUZZ/merge/$1 file
+    local target=$1 log=$2 corpus=$FUZZ/corpus/$1 new=$FUZZ/merge/$1 file tried
     shift 2
+
+    tried=$(sed -n \
+        's/^#\([0-9]*\)\tDONE *cov: \([0-9]*\).*/\1 inputs tried, \2 edges/p' \
+        "$log" | tail -n 1)
 
     rm -rf "$new"
     mkdir -p "$new"
@@ -238,7 +242,6 @@ fuzz_merge()
     rm -rf "$corpus"
     mv "$new" "$corpus"
 
-    say "$target: $(sed -n 's/^#\([0-9]*\)\tDONE *cov: \([0-9]*\).*/\1 runs,'\
-' \2 edges/p' "$log" | tail -n 1), $(find "$corpus" -type f | wc -l)" \
-        "inputs add to t/fuzz/corpus/$target"
+    say "$target: $tried," \
+        "$(find "$corpus" -type f | wc -l) inputs add to t/fuzz/corpus/$target"
 }

@@ -28,11 +28,9 @@
 #include <ftw.h>
 
 #include "ngx_http_exam_module.h"
-#include "fuzz.h"
+#include "nginx_input.h"
 
 
-#define FUZZ_OUT        65536       /* bytes of an input when expanded */
-#define FUZZ_PAUSES     8
 #define FUZZ_WAIT       8000        /* ms for one input */
 #define FUZZ_SWEEP      64          /* uploads between two sweeps */
 #define FUZZ_STATUSES   600
@@ -48,28 +46,10 @@ int fdatasync(int fd);
 int fsync(int fd);
 
 
-typedef struct {
-    uint8_t     data[FUZZ_OUT];
-    size_t      len;
-    size_t      pauses[FUZZ_PAUSES + 1];    /* the last one is len */
-    size_t      npauses;
-} fuzz_out_t;
-
-
 static void fuzz_configure(void);
 static void fuzz_file(const char *name, const char *text);
-static void fuzz_tokens(void);
-static void fuzz_token(char *out, exam_key_class_e class, int64_t exp);
 static void fuzz_log(ngx_log_t *log, ngx_uint_t level, u_char *buf,
     size_t len);
-static void fuzz_expand(fuzz_out_t *out, exam_str_t in);
-static exam_str_t fuzz_cut(exam_str_t *rest, const char *mark);
-static size_t fuzz_head_len(exam_str_t request);
-static void fuzz_head(fuzz_out_t *out, exam_str_t head, exam_str_t body);
-static bool fuzz_value(exam_buf_t *b, exam_str_t name, exam_str_t body);
-static void fuzz_put(fuzz_out_t *out, exam_str_t s);
-static void fuzz_parts(fuzz_out_t *out, exam_str_t s);
-static size_t fuzz_without_marks(exam_str_t body, uint8_t *to);
 static void fuzz_talk(const fuzz_out_t *out);
 static int fuzz_connect(void);
 static bool fuzz_reply(int fd);
@@ -84,19 +64,10 @@ static void fuzz_exit(void);
 
 
 static char           dir[PATH_MAX], address[64];
-static char           token[EXAM_TOKEN_MAX + 1], old[EXAM_TOKEN_MAX + 1];
-static char           staff[EXAM_TOKEN_MAX + 1], sid[EXAM_SID_HEX + 1];
 static pid_t          pid;
 static ngx_cycle_t   *cycle;
 static uint64_t       inputs, replies, statuses[FUZZ_STATUSES];
 static ngx_uint_t     swept;
-static exam_keyring_t ring;
-
-static const char  keys[] =
-    "c1 candidate "
-    "1111111111111111111111111111111111111111111111111111111111111111\n"
-    "s1 staff "
-    "2222222222222222222222222222222222222222222222222222222222222222\n";
 
 
 /* nothing here has to outlive the machine */
@@ -211,7 +182,7 @@ fuzz_configure(void)
              "}\n", dir, address, root);
 
     fuzz_file("nginx.conf", text);
-    fuzz_file("keys", keys);
+    fuzz_file("keys", fuzz_keys);
 
     snprintf(text, sizeof(text), "%s/spool", dir);
     fuzz_check(mkdir(text, 0700) == 0, "a spool");
@@ -233,59 +204,15 @@ fuzz_file(const char *name, const char *text)
 }
 
 
-static void
-fuzz_tokens(void)
-{
-    unsigned     line;
-    const char  *what;
-
-    fuzz_check(exam_keyring_parse(&ring,
-                                  exam_str_make(keys, sizeof(keys) - 1),
-                                  &line, &what)
-               == EXAM_OK, "the key file is valid");
-
-    fuzz_token(token, EXAM_KEY_CANDIDATE, 4102444800);
-    fuzz_token(old, EXAM_KEY_CANDIDATE, 1000000000);
-    fuzz_token(staff, EXAM_KEY_STAFF, 4102444800);
-}
-
-
-static void
-fuzz_token(char *out, exam_key_class_e class, int64_t exp)
-{
-    size_t          len;
-    exam_buf_t      b;
-    exam_claims_t   claims;
-
-    static const uint8_t  random[12];
-
-    claims.exam = exam_str("30");
-    claims.student = exam_str("S001");
-    claims.gen = 1763650000000;
-    claims.iat = 1763650000;
-    claims.exp = exp;
-
-    exam_sid_make(claims.sid, claims.exam, claims.student, random);
-
-    len = exam_token_issue(&ring, class, &claims, (uint8_t *) out,
-                           EXAM_TOKEN_MAX);
-    fuzz_check(len != 0, "a token is issued");
-    out[len] = '\0';
-
-    exam_buf_init(&b, sid, sizeof(sid));
-    exam_buf_hex(&b, claims.sid, EXAM_SID_LEN);
-    fuzz_check(exam_buf_cstr(&b), "a session id fits");
-}
-
-
-/* instead of ngx_single_process_cycle(): all but its loop */
+/*
+ * Instead of ngx_single_process_cycle(): all but its loop, and the environment
+ * stays: libFuzzer starts itself again to merge.
+ */
 
 void
 nginx_cycle(ngx_cycle_t *c)
 {
     ngx_uint_t  i;
-
-    fuzz_check(ngx_set_environment(c, NULL) != NULL, "an environment");
 
     for (i = 0; c->modules[i]; i++) {
         if (c->modules[i]->init_process) {
@@ -321,213 +248,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     inputs++;
 
     return 0;
-}
-
-
-static void
-fuzz_expand(fuzz_out_t *out, exam_str_t in)
-{
-    size_t      len;
-    exam_str_t  request;
-
-    out->len = 0;
-    out->npauses = 0;
-
-    while (in.len != 0) {
-        request = fuzz_cut(&in, "@NEXT@");
-        len = fuzz_head_len(request);
-
-        fuzz_head(out, exam_str_make(request.data, len),
-                  exam_str_make(request.data + len, request.len - len));
-        fuzz_parts(out, exam_str_make(request.data + len, request.len - len));
-    }
-
-    out->pauses[out->npauses++] = out->len;
-}
-
-
-/* what stands before the mark, or all; *rest: what stands behind it */
-
-static exam_str_t
-fuzz_cut(exam_str_t *rest, const char *mark)
-{
-    exam_str_t      s;
-    const uint8_t  *p;
-
-    s = *rest;
-    p = memmem(s.data, s.len, mark, strlen(mark));
-
-    if (p == NULL) {
-        rest->data += rest->len;
-        rest->len = 0;
-
-        return s;
-    }
-
-    s.len = (size_t) (p - s.data);
-    rest->data = p + strlen(mark);
-    rest->len -= s.len + strlen(mark);
-
-    return s;
-}
-
-
-static size_t
-fuzz_head_len(exam_str_t request)
-{
-    size_t  i;
-
-    for (i = 1; i < request.len; i++) {
-        if (request.data[i] == '\n'
-            && (request.data[i - 1] == '\n'
-                || (i > 1 && request.data[i - 1] == '\r'
-                    && request.data[i - 2] == '\n')))
-        {
-            return i + 1;
-        }
-    }
-
-    return request.len;
-}
-
-
-static void
-fuzz_head(fuzz_out_t *out, exam_str_t head, exam_str_t body)
-{
-    uint8_t     value[EXAM_TOKEN_MAX];
-    exam_buf_t  b;
-    exam_str_t  before, name;
-
-    while (head.len != 0) {
-        before = fuzz_cut(&head, "@");
-        fuzz_parts(out, before);
-
-        if (head.len == 0) {
-            return;
-        }
-
-        name = fuzz_cut(&head, "@");
-
-        if (exam_str_eq(name, exam_str("PAUSE"))) {
-            if (out->npauses < FUZZ_PAUSES) {
-                out->pauses[out->npauses++] = out->len;
-            }
-
-            continue;
-        }
-
-        exam_buf_init(&b, value, sizeof(value));
-
-        if (!fuzz_value(&b, name, body)) {
-            fuzz_put(out, exam_str("@"));
-            fuzz_put(out, name);
-            fuzz_put(out, exam_str("@"));
-            continue;
-        }
-
-        fuzz_put(out, fuzz_written(&b));
-    }
-}
-
-
-static bool
-fuzz_value(exam_buf_t *b, exam_str_t name, exam_str_t body)
-{
-    size_t         i, len;
-    uint8_t        hash[EXAM_HASH_LEN];
-    exam_sha256_t  h;
-
-    static uint8_t  plain[FUZZ_OUT];
-
-    static const struct {
-        const char  *name;
-        const char  *value;
-    } texts[] = {
-        { "TOKEN", token }, { "OLD", old }, { "STAFF", staff }, { "SID", sid }
-    };
-
-    for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        if (exam_str_eq(name, exam_str_make(texts[i].name,
-                                            strlen(texts[i].name))))
-        {
-            exam_buf_put(b, texts[i].value, strlen(texts[i].value));
-            return true;
-        }
-    }
-
-    if (body.len > sizeof(plain)) {
-        return false;
-    }
-
-    len = fuzz_without_marks(body, plain);
-
-    if (exam_str_eq(name, exam_str("LEN"))) {
-        exam_buf_uint(b, len);
-        return true;
-    }
-
-    if (exam_str_eq(name, exam_str("DIGEST"))) {
-        exam_sha256_init(&h);
-        exam_sha256_update(&h, plain, len);
-        exam_sha256_final(&h, hash);
-
-        exam_buf_lit(b, "sha-256=:");
-        exam_buf_base64(b, hash, sizeof(hash));
-        exam_buf_char(b, ':');
-        return true;
-    }
-
-    return false;
-}
-
-
-static void
-fuzz_put(fuzz_out_t *out, exam_str_t s)
-{
-    if (s.len > FUZZ_OUT - out->len) {
-        s.len = FUZZ_OUT - out->len;
-    }
-
-    if (s.len != 0) {
-        memcpy(out->data + out->len, s.data, s.len);
-        out->len += s.len;
-    }
-}
-
-
-/* parts of a body, and pauses between them */
-
-static void
-fuzz_parts(fuzz_out_t *out, exam_str_t s)
-{
-    while (s.len != 0) {
-        fuzz_put(out, fuzz_cut(&s, "@PAUSE@"));
-
-        if (s.len != 0 && out->npauses < FUZZ_PAUSES) {
-            out->pauses[out->npauses++] = out->len;
-        }
-    }
-}
-
-
-static size_t
-fuzz_without_marks(exam_str_t body, uint8_t *to)
-{
-    size_t      len;
-    exam_str_t  part;
-
-    len = 0;
-
-    while (body.len != 0) {
-        part = fuzz_cut(&body, "@PAUSE@");
-
-        if (part.len != 0) {
-            memcpy(to + len, part.data, part.len);
-            len += part.len;
-        }
-    }
-
-    return len;
 }
 
 
