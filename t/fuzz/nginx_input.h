@@ -113,7 +113,8 @@ fuzz_tokens(void)
     const char  *what;
 
     fuzz_check(exam_keyring_parse(&ring,
-                                  exam_str_make(fuzz_keys, sizeof(fuzz_keys) - 1),
+                                  exam_str_make(fuzz_keys,
+                                                sizeof(fuzz_keys) - 1),
                                   &line, &what)
                == EXAM_OK, "the key file is valid");
 
