@@ -297,6 +297,7 @@ ngx_http_exam_control_answer(void *data, redisReply *reply)
     }
 
     n = 0;
+    last = st->from;
 
     if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 1) {
         stream = reply->element[0];
