@@ -21,7 +21,7 @@ $SIG{PIPE} = 'IGNORE';
 my $code = $Exam::Api::Code;
 my $dir = Exam::dir();
 my $redis = Exam::redis(aof => 1);
-my (%n, $student, @mounted, $upgraded);
+my (%n, $student, @mounted, @daemons);
 
 my @students = map { sprintf 'S%03d', $_ } 1 .. 99;
 
@@ -35,7 +35,7 @@ sub node {
     my (%change) = @_;
 
     return Exam::Api->new(Exam::server(workers => 1, allow => \@allow,
-                                       http => Exam::http_lines(%change)));
+                                       http => Exam::http_lines(exam_heartbeat_rate => '0', %change)));
 }
 
 # a student that has no session yet, and one that has
@@ -469,9 +469,25 @@ sub goes_on {
            }, 'new processes serve');
     });
 
-    my $token = session($api);
-    my $old = $api->nginx->pid;
-    my $pid_file = $api->nginx->{dir} . '/nginx.pid';
+    # only a daemon lets itself be replaced
+
+    my $nginx = $api->nginx;
+    my $conf = "$nginx->{dir}/nginx.conf";
+    my $pid_file = "$nginx->{dir}/nginx.pid";
+
+    $nginx->stop('QUIT');
+    Exam::spew($conf, Exam::slurp($conf) =~ s/daemon off/daemon on/r);
+    is(system($ENV{TEST_NGINX_BINARY}, '-p', "$nginx->{dir}/", '-c', $conf,
+              '-e', $nginx->{error_log}), 0, 'nginx as a daemon');
+
+    my $pid = sub { return (Exam::slurp($pid_file) =~ /^(\d+)$/)[0] };
+
+    Exam::wait_for { -s $pid_file };
+    my $old = $nginx->{pid} = $pid->();
+    push @daemons, $old;
+
+    my $token;
+    Exam::wait_for { $token = eval { session($api) } };
 
     goes_on('binary upgrade', $api, $token, sub {
         my ($beat) = @_;
@@ -480,9 +496,9 @@ sub goes_on {
 
         ok((Exam::wait_for {
                $beat->();
-               ($upgraded) = (Exam::slurp($pid_file) // '') =~ /^(\d+)$/;
-               return $upgraded && $upgraded != $old;
+               -s $pid_file && $pid->() != $old;
            } 20), 'a new master is there');
+        push @daemons, $pid->();
 
         kill 'WINCH', $old;
         $beat->() for 1 .. 50;
@@ -494,10 +510,8 @@ done_testing();
 END {
     local $?;
 
-    if ($upgraded) {
-        kill 'QUIT', $upgraded;
-        Exam::wait_for { !kill 0, $upgraded } 10;
-    }
+    kill 'QUIT', @daemons;
+    Exam::wait_for { !grep { kill 0, $_ } @daemons } 10;
 
     system "umount -l $_" for @mounted;
 }
