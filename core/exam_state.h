@@ -54,6 +54,7 @@ typedef struct {
     int64_t       own_end;          /* ms without running pause; 0 unknown */
     int64_t       paused_at;        /* ms of the exam-wide pause, 0 = none */
     int64_t       late_ms;          /* exam_late_upload */
+    bool          known;            /* Redis has told flags and own end */
 } exam_view_t;
 
 

@@ -36,6 +36,7 @@ typedef struct {
     int64_t                      now;
     int64_t                      end;
     exam_status_t                status;
+    bool                         known;
     size_t                       len;
     u_char                       text[256];
 } ngx_http_exam_beat_same_t;
@@ -148,12 +149,14 @@ ngx_http_exam_beat_json(ngx_http_request_t *r, exam_buf_t *b,
     if (same->now != now || same->end != end || same->mcf != mcf
         || same->status.locked != status.locked
         || same->status.paused != status.paused
-        || same->status.closed != status.closed)
+        || same->status.closed != status.closed
+        || same->known != reply->view.known)
     {
         same->mcf = mcf;
         same->now = now;
         same->end = end;
         same->status = status;
+        same->known = reply->view.known;
 
         exam_buf_init(&text, same->text, sizeof(same->text));
 

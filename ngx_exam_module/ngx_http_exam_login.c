@@ -299,6 +299,7 @@ ngx_http_exam_login_done(ngx_http_request_t *r, redisReply *reply,
     ngx_memzero(&view, sizeof(exam_view_t));
     view.state = exam.state;
     view.flags = answer.flags;
+    view.known = true;
     view.paused_at = exam.paused_at;
     view.own_end = exam.ends_at + exam.pause_ms + answer.extra_s * 1000;
 

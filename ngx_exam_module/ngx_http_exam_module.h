@@ -232,7 +232,7 @@ void ngx_http_exam_histogram_add(ngx_http_exam_histogram_t *h, uint64_t us);
 
 uint64_t ngx_http_exam_elapsed(ngx_http_request_t *r);
 
-/* `"status":{"locked":...,"paused":...,"closed":...}` */
+/* `"status":{"locked":...,"paused":...,"closed":...}`; null: not known now */
 
 void ngx_http_exam_status_json(exam_buf_t *b, const exam_view_t *view,
     int64_t now);

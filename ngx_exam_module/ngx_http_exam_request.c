@@ -18,6 +18,7 @@ static ngx_int_t ngx_http_exam_send(ngx_http_request_t *r, ngx_uint_t status,
 static ngx_int_t ngx_http_exam_retry_after(ngx_http_request_t *r,
     exam_err_e err);
 static void ngx_http_exam_body_ready(ngx_http_request_t *r);
+static void ngx_http_exam_known_json(exam_buf_t *b, bool value, bool known);
 static ngx_int_t ngx_http_exam_body_join(ngx_http_request_t *r,
     ngx_chain_t *in, exam_str_t *body);
 
@@ -582,12 +583,26 @@ ngx_http_exam_status_json(exam_buf_t *b, const exam_view_t *view, int64_t now)
     st = exam_state_status(view, now);
 
     exam_buf_lit(b, "\"status\":{\"locked\":");
-    ngx_http_exam_bool_json(b, st.locked);
+    ngx_http_exam_known_json(b, st.locked, view->known);
     exam_buf_lit(b, ",\"paused\":");
-    ngx_http_exam_bool_json(b, st.paused);
+    ngx_http_exam_known_json(b, st.paused, view->known);
     exam_buf_lit(b, ",\"closed\":");
-    ngx_http_exam_bool_json(b, st.closed);
+    ngx_http_exam_known_json(b, st.closed, view->known);
     exam_buf_lit(b, "}");
+}
+
+
+/* a cold node would unlock with a `false` whom it does not know yet */
+
+static void
+ngx_http_exam_known_json(exam_buf_t *b, bool value, bool known)
+{
+    if (value || known) {
+        ngx_http_exam_bool_json(b, value);
+
+    } else {
+        exam_buf_lit(b, "null");
+    }
 }
 
 

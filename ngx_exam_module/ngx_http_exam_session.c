@@ -398,6 +398,7 @@ ngx_http_exam_view_locked(ngx_http_exam_shard_t *shard,
     view->state = e->state;
     view->ended = s->ended;
     view->flags = s->flags;
+    view->known = s->known;
     view->paused_at = e->paused_at;
     view->late_ms = (int64_t) shard->zone->late_upload;
     view->own_end = 0;

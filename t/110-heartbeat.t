@@ -222,8 +222,9 @@ is($api->beat($fresh)->{json}{stored}{screen}, 12, 'stored never decreases');
 my $cold = Exam::token(exam => '30', student => 'S004');
 $res = $api->beat($cold, { seq => 1 })->{json};
 
-is_shape($res, { %$reply, ends_at => 'null', stored =>
-                 { screen => 'null', camera => 'null' } },
+is_shape($res, { %$reply, ends_at => 'null',
+                 status => { map { $_ => 'null' } qw(locked paused closed) },
+                 stored => { screen => 'null', camera => 'null' } },
          'a cold node takes the token and knows nothing');
 Exam::wait_for { defined $api->beat($cold)->{json}{ends_at} };
 $res = $api->beat($cold)->{json};

@@ -82,8 +82,11 @@ sub gone {
 sub start {
     my ($redis, @allow) = @_;
 
+    # no tick of the flush asks anything between two answers
+
     return Exam::server(
         http => Exam::http_lines(exam_redis => $redis,
+                                 exam_flush_interval => '10s',
                                  exam_redis_timeout => '300ms'),
         allow => \@allow);
 }
