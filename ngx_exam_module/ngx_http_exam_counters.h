@@ -40,6 +40,7 @@
     X(counter, control_bad_total,   "malformed entries of control streams")   \
     X(counter, ledger_hits_total,   "segment questions the zone answered")    \
     X(counter, ledger_misses_total, "segment questions asked of Redis")       \
+    X(counter, events_total,        "events accepted with 202")               \
     X(counter, journal_records_total, "records synced in the journal")        \
     X(counter, journal_bytes_total, "bytes of them")                          \
     X(counter, journal_dropped_total, "records that found no room in memory") \

@@ -8,6 +8,7 @@
 
 
 #include "ngx_http_exam_module.h"
+#include "../core/exam_events.h"
 #include "ngx_http_exam_journal.h"
 #include "ngx_http_exam_peers.h"
 #include "ngx_http_exam_spool.h"
@@ -48,6 +49,9 @@ static ngx_http_exam_endpoint_t  ngx_http_exam_endpoints[] = {
     { ngx_string("me"), ngx_http_exam_me_handler, EXAM_BODY_JSON_MAX },
     { ngx_string("logout"), ngx_http_exam_logout_handler,
       EXAM_BODY_JSON_MAX },
+    { ngx_string("events"), ngx_http_exam_events_handler,
+      EXAM_EVENTS_BODY_MAX },
+    { ngx_string("preflight"), ngx_http_exam_preflight_handler, 0 },
     { ngx_string("health"), ngx_http_exam_health_handler,
       EXAM_BODY_JSON_MAX },
     { ngx_string("ready"), ngx_http_exam_ready_handler, EXAM_BODY_JSON_MAX },
@@ -259,6 +263,13 @@ static ngx_command_t  ngx_http_exam_commands[] = {
       offsetof(ngx_http_exam_main_conf_t, poll_rate),
       NULL },
 
+    { ngx_string("exam_events_rate"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_exam_conf_rate,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_exam_main_conf_t, events_rate),
+      NULL },
+
       ngx_null_command
 };
 
@@ -329,6 +340,7 @@ ngx_http_exam_create_main_conf(ngx_conf_t *cf)
     mcf->kind_uploads = NGX_CONF_UNSET;
     mcf->heartbeat_rate.rate = NGX_CONF_UNSET_UINT;
     mcf->poll_rate.rate = NGX_CONF_UNSET_UINT;
+    mcf->events_rate.rate = NGX_CONF_UNSET_UINT;
 
     return mcf;
 }
@@ -370,6 +382,13 @@ ngx_http_exam_init_main_conf(ngx_conf_t *cf, void *conf)
     if (mcf->poll_rate.rate == NGX_CONF_UNSET_UINT) {
         mcf->poll_rate.rate = 1000;
         mcf->poll_rate.burst = 20;
+    }
+
+    /* 60 a minute, whenever in it they come */
+
+    if (mcf->events_rate.rate == NGX_CONF_UNSET_UINT) {
+        mcf->events_rate.rate = 1000;
+        mcf->events_rate.burst = 59;
     }
 
     if (mcf->kinds.n == 0) {

@@ -32,6 +32,8 @@ typedef enum {
     NGX_HTTP_EXAM_RECORDINGS,
     NGX_HTTP_EXAM_ME,
     NGX_HTTP_EXAM_LOGOUT,
+    NGX_HTTP_EXAM_EVENTS,
+    NGX_HTTP_EXAM_PREFLIGHT,
     NGX_HTTP_EXAM_HEALTH,
     NGX_HTTP_EXAM_READY,
     NGX_HTTP_EXAM_STATUS,
@@ -74,6 +76,7 @@ typedef struct {
     ngx_int_t                     kind_uploads;
     ngx_http_exam_rate_t          heartbeat_rate;
     ngx_http_exam_rate_t          poll_rate;
+    ngx_http_exam_rate_t          events_rate;
 } ngx_http_exam_main_conf_t;
 
 
@@ -139,6 +142,8 @@ ngx_int_t ngx_http_exam_heartbeat_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_exam_recordings_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_exam_me_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_exam_logout_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_exam_events_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_exam_preflight_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_exam_health_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_exam_ready_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_exam_status_handler(ngx_http_request_t *r);

@@ -422,6 +422,7 @@ ngx_http_exam_snapshot_locked(ngx_http_exam_shard_t *shard,
     snap->last_beat = s->last_beat;
     snap->known = s->known;
     snap->cached = 1;
+    snap->has_offset = exam_offset_get(&s->clock, &snap->offset_ms);
     ngx_memcpy(snap->stored, s->stored, sizeof(s->stored));
 }
 

@@ -43,6 +43,8 @@
 #define NGX_HTTP_EXAM_BUCKETS       28      /* of a histogram: 2^n us */
 #define NGX_HTTP_EXAM_RSS_MAX       256     /* worker processes */
 #define NGX_HTTP_EXAM_ATTEMPTS      4096    /* login failure counters */
+#define NGX_HTTP_EXAM_RECENT_RATES  2048    /* buckets of rare requests */
+#define NGX_HTTP_EXAM_RECENT_IDS    4096    /* ids of events seen last */
 #define NGX_HTTP_EXAM_COMMANDS      256     /* of an exam, at a time */
 #define NGX_HTTP_EXAM_COMMAND_SIZE  128     /* a command, a piece of payload */
 
@@ -283,6 +285,21 @@ typedef struct {
 } ngx_http_exam_attempt_t;
 
 
+/* requests of a session and kind: see ngx_http_exam_recent.h */
+
+typedef struct {
+    uint64_t                      key;
+    ngx_http_exam_bucket_t        bucket;
+} ngx_http_exam_recent_t;
+
+
+/* an event that is in the journal: bits of a hash of session and id */
+
+typedef struct {
+    uint64_t                      hash[2];
+} ngx_http_exam_event_t;
+
+
 /* fixed-size objects; `used` is a watermark: fresh pages stay untouched */
 
 typedef struct {
@@ -358,6 +375,8 @@ typedef struct ngx_http_exam_shared_s {
     ngx_http_exam_stats_t         stats;
     ngx_http_exam_gauges_t        gauges[NGX_MAX_PROCESSES];    /* by slot */
     ngx_http_exam_attempt_t       attempts[NGX_HTTP_EXAM_ATTEMPTS];
+    ngx_http_exam_recent_t        recent[NGX_HTTP_EXAM_RECENT_RATES];
+    ngx_http_exam_event_t         events[NGX_HTTP_EXAM_RECENT_IDS];
     ngx_atomic_t                  rss_anon_kb[NGX_HTTP_EXAM_RSS_MAX];
     ngx_uint_t                    loaded;   /* hash of exam:loaded, 0 = none */
     ngx_atomic_t                  journal_full;     /* no reserve */
@@ -389,6 +408,8 @@ typedef struct {
     int64_t                       login_at;
     int64_t                       last_beat;
     int32_t                       stored[EXAM_KINDS_MAX];
+    int64_t                       offset_ms;        /* of the client's clock */
+    unsigned                      has_offset:1;
     unsigned                      known:1;
     unsigned                      cached:1; /* has a node in the zone */
 } ngx_http_exam_snapshot_t;

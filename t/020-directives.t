@@ -297,7 +297,8 @@ for my $row (['exam_max_segments', 1000000], ['exam_segment_window', 1000],
     is_duplicate($directive, 1);
 }
 
-for my $directive (qw(exam_heartbeat_rate exam_poll_rate)) {
+for my $directive (qw(exam_heartbeat_rate exam_poll_rate
+                      exam_events_rate)) {
     taken($directive, '0', '2r/s', '30r/m', '2r/s burst=20', '1r/s burst=0',
           '100000r/s', '0 burst=1');
     refused($directive, '' => $number, '1r/s burst=1 x' => $number,
