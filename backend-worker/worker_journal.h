@@ -74,7 +74,8 @@ typedef struct {
     int64_t                 next;   /* position behind it */
     size_t                  n;
     unsigned                damaged;
-    unsigned                refused;
+    unsigned                unknown;        /* whole, but no record of ours */
+    unsigned                refused;        /* those, and by the tables */
     int64_t                 damaged_at;     /* the first one's offset */
     worker_record_t         records[WORKER_JOURNAL_BATCH];
 } worker_journal_batch_t;

@@ -43,6 +43,7 @@ worker_journal_read(worker_journal_t *j, worker_journal_file_t *f)
     b->n = 0;
     b->damaged = 0;
     b->refused = 0;
+    b->unknown = 0;
     b->next = f->position;
 
     if (f->size < f->position) {
@@ -196,6 +197,7 @@ worker_journal_line(worker_journal_t *j, exam_arena_t *arena, exam_str_t line,
     }
 
     if (err != EXAM_OK) {
+        b->unknown++;
         worker_journal_refuse(j, b->file, offset, line,
                               exam_err_info(err)->code);
         return true;

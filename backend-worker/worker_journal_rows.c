@@ -35,6 +35,7 @@ typedef struct {
 } worker_table_t;
 
 
+static exam_db_e worker_rows_body(exam_mysql_t *db, void *data);
 static exam_db_e worker_rows_tables(worker_journal_t *j);
 static exam_db_e worker_rows_some(worker_journal_t *j, worker_table_e table,
     worker_record_t **records, size_t n);
@@ -174,29 +175,29 @@ static const worker_table_t  worker_rows_tables_of[WORKER_TABLES] = {
 };
 
 
+/* two nodes may tell of one session: a deadlock is tried again at once */
+
 exam_db_e
 worker_journal_rows(worker_journal_t *j)
 {
-    exam_db_e  rc;
+    return exam_mysql_transaction(&j->mysql, worker_rows_body, j);
+}
 
-    rc = exam_mysql_begin(&j->mysql);
 
-    if (rc != EXAM_DB_OK) {
-        return rc;
-    }
+static exam_db_e
+worker_rows_body(exam_mysql_t *db, void *data)
+{
+    exam_db_e          rc;
+    worker_journal_t  *j;
+
+    (void) db;
+
+    j = data;
+    j->batch.refused = j->batch.unknown;
 
     rc = worker_rows_tables(j);
 
-    if (rc == EXAM_DB_OK) {
-        rc = worker_rows_position(j);
-    }
-
-    if (rc != EXAM_DB_OK) {
-        exam_mysql_rollback(&j->mysql);
-        return rc;
-    }
-
-    return exam_mysql_commit(&j->mysql);
+    return rc == EXAM_DB_OK ? worker_rows_position(j) : rc;
 }
 
 

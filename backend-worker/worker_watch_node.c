@@ -12,7 +12,7 @@
 #include <string.h>
 
 
-#define WORKER_NODE_STALE  20000        /* ms a hash may be old: its TTL, more */
+#define WORKER_NODE_STALE  20000        /* ms a hash may be old: over its TTL */
 #define WORKER_NODE_GAP    10000        /* ms without a word: it stood still */
 
 

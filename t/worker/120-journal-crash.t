@@ -7,6 +7,7 @@ use warnings;
 
 use lib 't/lib', 't/worker/lib';
 
+use IO::Handle;
 use Test::More;
 use Time::HiRes qw(sleep);
 use Spool;
@@ -96,6 +97,41 @@ sub journal {
 }
 
 
+# ---- killed between the rows and their position
+
+for my $table (qw(journal_positions events)) {
+    my $file = journal(20 + length $table, "l-$table", 100);
+    my ($name) = $file =~ m{([^/]+)\z};
+    my $rows = "SELECT COUNT(*) FROM events WHERE event LIKE 'l-$table-%'";
+    my $done = 'SELECT COUNT(*) FROM journal_positions WHERE journal ='
+               . " '$name'";
+
+    stop_worker();
+
+    # another client keeps the worker from writing this table
+    open my $client, '|-', 'mariadb', '--no-defaults', '-uroot', '-S',
+        $Spool::Mysql->socket, '--unbuffered', 'exam' or die $!;
+    $client->autoflush(1);
+    print $client "LOCK TABLES $table READ;\n";
+
+    start_worker();
+    ok((wait_for { one('SELECT COUNT(*) FROM information_schema.processlist'
+                       . " WHERE state LIKE 'Waiting for table%'") } 20),
+       "the worker cannot write to $table");
+    is(one($rows) . one($done), '00', 'neither rows nor position');
+    stop_worker('KILL');
+    close $client;
+
+    # what the server had from the killed client is undone or not yet done
+    wait_for { !one('SELECT COUNT(*) FROM information_schema.innodb_trx') };
+    is(one($rows) . one($done), '00', 'after a kill, too');
+
+    start_worker();
+    ok((wait_for { one($done) } 20), 'the next one takes them over');
+    is(one($rows), 100, 'all of them');
+}
+
+
 # ---- MySQL goes away
 
 {
@@ -121,7 +157,7 @@ sub journal {
        'with MySQL back all is taken over');
     is(one("SELECT COUNT(DISTINCT session, event) FROM events WHERE event"
            . " REGEXP '^[mn]-'"), 20_002, 'once');
-    ok((wait_for { before() == 50_002
+    ok((wait_for { before() == 50_202
                    && figures()->{journal_lag_bytes} eq '0' }),
        'to the end');
     like(worker_log(), qr/warn journal mysql does not take/, 'it was logged');
