@@ -158,6 +158,12 @@ ctl_audit_pass(ctl_audit_t *a, ctl_audit_figures_t *f)
         rc = ctl_audit_files(a, CTL_AUDIT_LOOSE);
     }
 
+    /* receipts of rows that came meanwhile; the second look has the others */
+
+    if (rc == CTL_OK) {
+        rc = ctl_audit_journals(a);
+    }
+
     loose = false;
 
     if (rc == CTL_OK && (ctl_audit_again(a, &loose) != EXAM_DB_OK
