@@ -64,6 +64,7 @@ typedef struct {
 
 
 typedef struct {
+    exam_arena_t         *arena;
     const exam_kinds_t   *kinds;
     exam_logout_body_t   *out;
     exam_body_place_e     place;
@@ -88,6 +89,10 @@ static exam_err_e exam_lost_value(void *data, const exam_json_value_t *v);
 static exam_err_e exam_recorded_value(const exam_kinds_t *kinds,
     const exam_json_value_t *v, int32_t *recorded);
 static void exam_recorded_init(int32_t *recorded);
+static exam_err_e exam_body_refused(exam_arena_t *arena,
+    exam_body_place_e place, exam_err_e err);
+static exam_err_e exam_body_given(exam_arena_t *arena,
+    const exam_json_member_t *members, size_t n, uint32_t given);
 static bool exam_key_is(const exam_json_value_t *v, exam_str_t name);
 static inline void exam_state_member(exam_buf_t *b, exam_str_t name, int64_t n);
 
@@ -104,8 +109,6 @@ static const exam_json_member_t  exam_login_members[] = {
     EXAM_MEMBER(exam_login_body_t, code, EXAM_JSON_STRING,
                 0, EXAM_BODY_JSON_MAX)
 };
-
-#define EXAM_LOGIN_ALL      0x07
 
 
 /* an entry of `missed` has the same two members as the top */
@@ -180,7 +183,7 @@ exam_login_parse(exam_str_t body, exam_arena_t *arena, exam_login_body_t *out)
         return err;
     }
 
-    return p.given == EXAM_LOGIN_ALL ? EXAM_OK : EXAM_ERR_MISSING_MEMBER;
+    return exam_body_given(arena, exam_members(exam_login_members), p.given);
 }
 
 
@@ -233,6 +236,7 @@ exam_beat_parse(exam_str_t body, const exam_kinds_t *kinds,
 static exam_err_e
 exam_beat_value(void *data, const exam_json_value_t *v)
 {
+    exam_err_e          err;
     exam_beat_parse_t  *p;
 
     p = data;
@@ -244,24 +248,31 @@ exam_beat_value(void *data, const exam_json_value_t *v)
     }
 
     if (v->depth == 1) {
-        return exam_beat_member(p, v);
+        err = exam_beat_member(p, v);
+        return exam_body_refused(p->arena, p->place, err);
     }
 
     switch (p->place) {
 
     case EXAM_BODY_STATE:
     case EXAM_BODY_RECORDED:
-        return exam_beat_state(p, v);
+        err = exam_beat_state(p, v);
+        break;
 
     case EXAM_BODY_MISSED:
-        return exam_beat_missed(p, v);
+        err = exam_beat_missed(p, v);
+        break;
 
     case EXAM_BODY_ACK:
-        return exam_beat_ack(p, v);
+        err = exam_beat_ack(p, v);
+        break;
 
     default:
-        return EXAM_OK;
+        err = EXAM_OK;
+        break;
     }
+
+    return exam_body_refused(p->arena, p->place, err);
 }
 
 
@@ -442,7 +453,7 @@ exam_beat_finish(exam_beat_parse_t *p)
     uint32_t            given;
     exam_beat_state_t  *s;
 
-    if (!(p->given & EXAM_BEAT_SEQ)) {
+    if (exam_body_given(p->arena, exam_beat_members, 1, p->given) != EXAM_OK) {
         return EXAM_ERR_MISSING_MEMBER;
     }
 
@@ -481,6 +492,7 @@ exam_beat_recorder(exam_beat_parse_t *p)
     for (i = 0; i < name.len; i++) {
         if ((name.data[i] < 'a' || name.data[i] > 'z') && name.data[i] != '_')
         {
+            p->arena->wrong = exam_str("recorder");
             return EXAM_ERR_BAD_VALUE;
         }
 
@@ -503,6 +515,7 @@ exam_logout_parse(exam_str_t body, const exam_kinds_t *kinds,
         return EXAM_OK;
     }
 
+    p.arena = arena;
     p.kinds = kinds;
     p.out = out;
     p.place = EXAM_BODY_ELSEWHERE;
@@ -514,6 +527,7 @@ exam_logout_parse(exam_str_t body, const exam_kinds_t *kinds,
 static exam_err_e
 exam_logout_value(void *data, const exam_json_value_t *v)
 {
+    exam_err_e            err;
     exam_logout_parse_t  *p;
 
     p = data;
@@ -535,15 +549,15 @@ exam_logout_value(void *data, const exam_json_value_t *v)
 
         p->place = EXAM_BODY_RECORDED;
 
-        return v->type == EXAM_JSON_BEGIN_OBJECT ? EXAM_OK
-                                                 : EXAM_ERR_BAD_TYPE;
+        err = v->type == EXAM_JSON_BEGIN_OBJECT ? EXAM_OK : EXAM_ERR_BAD_TYPE;
+
+        return exam_body_refused(p->arena, p->place, err);
 
     case 2:
-        if (p->place == EXAM_BODY_RECORDED) {
-            return exam_recorded_value(p->kinds, v, p->out->recorded);
-        }
+        err = (p->place == EXAM_BODY_RECORDED)
+              ? exam_recorded_value(p->kinds, v, p->out->recorded) : EXAM_OK;
 
-        return EXAM_OK;
+        return exam_body_refused(p->arena, p->place, err);
 
     default:
         return EXAM_OK;
@@ -646,6 +660,49 @@ exam_recorded_value(const exam_kinds_t *kinds, const exam_json_value_t *v,
     }
 
     recorded[i] = (int32_t) v->integer;
+
+    return EXAM_OK;
+}
+
+
+/* names what was refused: the member of a table, or the list it stands in */
+
+static exam_err_e
+exam_body_refused(exam_arena_t *arena, exam_body_place_e place,
+    exam_err_e err)
+{
+    static const exam_str_t  names[] = {
+        { 0, NULL },                /* EXAM_BODY_ELSEWHERE */
+        { 5, (const uint8_t *) "state" },
+        { 8, (const uint8_t *) "recorded" },
+        { 6, (const uint8_t *) "missed" },
+        { 3, (const uint8_t *) "ack" }
+    };
+
+    if (err != EXAM_OK
+        && (arena->wrong.len == 0 || place == EXAM_BODY_MISSED))
+    {
+        arena->wrong = names[place];
+    }
+
+    return err;
+}
+
+
+/* the first n of the table are required */
+
+static exam_err_e
+exam_body_given(exam_arena_t *arena, const exam_json_member_t *members,
+    size_t n, uint32_t given)
+{
+    size_t  i;
+
+    for (i = 0; i < n; i++) {
+        if (!(given & (uint32_t) 1 << i)) {
+            arena->wrong = members[i].name;
+            return EXAM_ERR_MISSING_MEMBER;
+        }
+    }
 
     return EXAM_OK;
 }

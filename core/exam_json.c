@@ -94,6 +94,7 @@ exam_arena_init(exam_arena_t *a, void *memory, size_t size)
 {
     a->pos = memory;
     a->end = a->pos + size;
+    a->wrong = exam_str("");
 }
 
 
@@ -596,6 +597,7 @@ exam_json_take(const exam_json_member_t *table, size_t n,
     uint32_t *given)
 {
     size_t                     i;
+    exam_err_e                 err;
     const exam_json_member_t  *m;
 
     for (i = 0; i < n && !exam_str_eq(table[i].name, v->key); i++) {
@@ -620,11 +622,18 @@ exam_json_take(const exam_json_member_t *table, size_t n,
     if (v->type != m->type
         && !(v->type == EXAM_JSON_INT && m->type == EXAM_JSON_NUMBER))
     {
-        return (v->type == EXAM_JSON_NUMBER && m->type == EXAM_JSON_INT)
-               ? EXAM_ERR_BAD_VALUE : EXAM_ERR_BAD_TYPE;
+        err = (v->type == EXAM_JSON_NUMBER && m->type == EXAM_JSON_INT)
+              ? EXAM_ERR_BAD_VALUE : EXAM_ERR_BAD_TYPE;
+
+    } else {
+        err = exam_json_set(m, v, arena, (uint8_t *) out + m->offset);
     }
 
-    return exam_json_set(m, v, arena, (uint8_t *) out + m->offset);
+    if (err != EXAM_OK) {
+        arena->wrong = m->name;
+    }
+
+    return err;
 }
 
 

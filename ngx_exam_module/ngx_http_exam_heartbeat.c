@@ -172,6 +172,7 @@ ngx_http_exam_beat_parse(ngx_http_request_t *r, exam_str_t body,
         return EXAM_ERR_INTERNAL;
     }
 
+    ctx->wrong = arena.wrong;
     refused = ngx_http_exam_authorize(r, ctx);
 
     return refused ? refused : err;

@@ -102,9 +102,10 @@ static exam_err_e
 ngx_http_exam_login_read(ngx_http_request_t *r, exam_str_t body,
     ngx_http_exam_login_t *login)
 {
-    exam_err_e         err;
-    exam_arena_t       arena;
-    exam_login_body_t  in;
+    exam_err_e            err;
+    exam_arena_t          arena;
+    exam_login_body_t     in;
+    ngx_http_exam_ctx_t  *ctx;
 
     u_char  memory[EXAM_BODY_ARENA];
 
@@ -112,6 +113,8 @@ ngx_http_exam_login_read(ngx_http_request_t *r, exam_str_t body,
 
     err = exam_login_parse(body, &arena, &in);
     if (err != EXAM_OK) {
+        ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+        ctx->wrong = arena.wrong;
         return err;
     }
 

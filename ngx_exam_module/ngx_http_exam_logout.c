@@ -71,6 +71,7 @@ ngx_http_exam_logout_body(ngx_http_request_t *r, exam_str_t body)
     }
 
     if (err != EXAM_OK) {
+        ctx->wrong = arena.wrong;
         ngx_http_finalize_request(r, ngx_http_exam_problem(r, err, NULL));
         return;
     }

@@ -77,6 +77,7 @@ ngx_http_exam_lost_body(ngx_http_request_t *r, exam_str_t body)
     }
 
     if (err != EXAM_OK) {
+        ctx->wrong = arena.wrong;
         ngx_http_exam_recordings_problem(r, err);
         return;
     }

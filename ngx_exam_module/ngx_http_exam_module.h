@@ -100,6 +100,7 @@ typedef struct {
     ngx_http_exam_snapshot_t      snap;     /* set by _session */
     int64_t                       now;      /* wall clock ms */
     ngx_http_exam_body_pt         reader;   /* waits for the body */
+    exam_str_t                    wrong;    /* member of it, see exam_json.h */
     void                         *data;     /* the endpoint's own */
 } ngx_http_exam_ctx_t;
 
@@ -186,8 +187,8 @@ exam_err_e ngx_http_exam_session(ngx_http_request_t *r,
 
 /*
  * problem+json (RFC 9457) of an error; 429 and 503 get Retry-After with jitter,
- * 401 WWW-Authenticate.  detail may be NULL, session_ended tells its reason
- * from the context.  Returns the content handler's return code.
+ * 401 WWW-Authenticate.  detail may be NULL; session_ended tells its reason, a
+ * refused member of the body its name, from the context.  Returns the content handler's return code.
  */
 
 ngx_int_t ngx_http_exam_problem(ngx_http_request_t *r, exam_err_e err,

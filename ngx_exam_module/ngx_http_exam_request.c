@@ -190,9 +190,20 @@ ngx_http_exam_problem(ngx_http_request_t *r, exam_err_e err,
     }
 
     exam_buf_put(&b, detail, ngx_strlen(detail));
-    exam_buf_lit(&b, "\"");
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+
+    if (ctx != NULL && ctx->wrong.len > 0
+        && (err == EXAM_ERR_BAD_TYPE || err == EXAM_ERR_BAD_VALUE
+            || err == EXAM_ERR_MISSING_MEMBER))
+    {
+        /* one of our own names: nothing to escape */
+
+        exam_buf_lit(&b, ": ");
+        exam_buf_put(&b, ctx->wrong.data, ctx->wrong.len);
+    }
+
+    exam_buf_lit(&b, "\"");
 
     if (err == EXAM_ERR_SESSION_ENDED && ctx != NULL) {
         exam_buf_lit(&b, ",\"reason\":\"");
@@ -206,6 +217,7 @@ ngx_http_exam_problem(ngx_http_request_t *r, exam_err_e err,
     return ngx_http_exam_send(r, info->status, &ngx_http_exam_problem_type,
                               data, exam_buf_len(&b));
 }
+
 
 
 ngx_int_t

@@ -22,6 +22,9 @@ static bool all_of(exam_str_t s, char c, size_t len);
 static void test_beat(void);
 static void test_beat_absent(void);
 static void test_beat_refused(void);
+static void test_lost(void);
+static exam_err_e lost(const char *body, exam_arena_t *arena,
+    exam_lost_body_t *out);
 static void test_beat_unknown(void);
 static void test_beat_twice(void);
 static void test_beat_lists(void);
@@ -47,6 +50,7 @@ main(void)
     test_beat();
     test_beat_absent();
     test_beat_refused();
+    test_lost();
     test_beat_unknown();
     test_beat_twice();
     test_beat_lists();
@@ -418,6 +422,45 @@ test_beat_refused(void)
     tap_is(beat("[]", 2, &out), EXAM_ERR_BAD_TYPE, "an array");
     tap_is(beat("17", 2, &out), EXAM_ERR_BAD_TYPE, "a number");
     tap_is(beat("", 0, &out), EXAM_ERR_BAD_JSON, "nothing");
+}
+
+
+static exam_err_e
+lost(const char *body, exam_arena_t *arena, exam_lost_body_t *out)
+{
+    return exam_lost_parse(exam_str_make(body, strlen(body)), arena, out);
+}
+
+
+static void
+test_lost(void)
+{
+    char              body[2048];
+    uint8_t           memory[EXAM_BODY_ARENA];
+    exam_arena_t      arena;
+    exam_lost_body_t  out;
+
+    exam_arena_init(&arena, memory, sizeof(memory));
+    tap_is(lost("", &arena, &out), EXAM_OK, "no body");
+    tap_is((int64_t) out.reason.len, 0, "gives no reason");
+
+    exam_arena_init(&arena, memory, sizeof(memory));
+    tap_is(lost("{\"reason\":\"tab\\tand\\nline\\u007f\"}", &arena, &out),
+           EXAM_OK, "a reason");
+    tap_text(out.reason.data, out.reason.len, "tab and line ",
+             "becomes one line");
+
+    exam_arena_init(&arena, memory, sizeof(memory));
+    snprintf(body, sizeof(body), "{\"reason\":\"%0*d\"}", EXAM_REASON_MAX, 1);
+    tap_is(lost(body, &arena, &out), EXAM_OK, "the longest");
+    tap_is((int64_t) out.reason.len, EXAM_REASON_MAX, "reason");
+
+    exam_arena_init(&arena, memory, sizeof(memory));
+    snprintf(body, sizeof(body), "{\"reason\":\"%0*d\"}",
+             EXAM_REASON_MAX + 1, 1);
+    tap_is(lost(body, &arena, &out), EXAM_ERR_BAD_VALUE, "one byte more");
+    tap_text(arena.wrong.data, arena.wrong.len, "reason", "is named");
+    tap_is(lost("null", &arena, &out), EXAM_ERR_BAD_TYPE, "no object");
 }
 
 
