@@ -43,6 +43,8 @@ static exam_err_e exam_events_member(exam_events_run_t *run,
     const exam_json_value_t *v);
 static exam_err_e exam_events_end(exam_events_run_t *run,
     const exam_json_value_t *v);
+static exam_err_e exam_events_wrong(exam_events_run_t *run, exam_str_t name,
+    exam_err_e err);
 static bool exam_event_type(exam_str_t type);
 
 
@@ -76,7 +78,20 @@ exam_events_parse(exam_str_t body, exam_arena_t *arena, exam_events_t *out)
         return err;
     }
 
-    return run.given ? EXAM_OK : EXAM_ERR_MISSING_MEMBER;
+    return run.given ? EXAM_OK
+                     : exam_events_wrong(&run, exam_str("events"),
+                                         EXAM_ERR_MISSING_MEMBER);
+}
+
+
+/* names the member that is refused */
+
+static exam_err_e
+exam_events_wrong(exam_events_run_t *run, exam_str_t name, exam_err_e err)
+{
+    run->arena->wrong = name;
+
+    return err;
 }
 
 
@@ -124,7 +139,7 @@ exam_events_list(exam_events_run_t *run, const exam_json_value_t *v)
     }
 
     if (v->type != EXAM_JSON_BEGIN_ARRAY) {
-        return EXAM_ERR_BAD_TYPE;
+        return exam_events_wrong(run, exam_str("events"), EXAM_ERR_BAD_TYPE);
     }
 
     /* a list that stands twice counts as it stands last */
@@ -145,11 +160,11 @@ exam_events_element(exam_events_run_t *run, const exam_json_value_t *v)
     }
 
     if (v->type != EXAM_JSON_BEGIN_OBJECT) {
-        return EXAM_ERR_BAD_TYPE;
+        return exam_events_wrong(run, exam_str("events"), EXAM_ERR_BAD_TYPE);
     }
 
     if (run->out->n == EXAM_EVENTS_MAX) {
-        return EXAM_ERR_BAD_VALUE;
+        return exam_events_wrong(run, exam_str("events"), EXAM_ERR_BAD_VALUE);
     }
 
     run->start = v->text.data;
@@ -205,11 +220,17 @@ exam_events_end(exam_events_run_t *run, const exam_json_value_t *v)
     }
 
     if ((run->members & EXAM_EVENTS_MUST) != EXAM_EVENTS_MUST) {
-        return EXAM_ERR_MISSING_MEMBER;
+        return exam_events_wrong(run,
+                                 exam_events_members[run->members & 1].name,
+                                 EXAM_ERR_MISSING_MEMBER);
     }
 
-    if (!exam_event_id(run->raw.id) || !exam_event_type(run->raw.type)) {
-        return EXAM_ERR_BAD_VALUE;
+    if (!exam_event_id(run->raw.id)) {
+        return exam_events_wrong(run, exam_str("id"), EXAM_ERR_BAD_VALUE);
+    }
+
+    if (!exam_event_type(run->raw.type)) {
+        return exam_events_wrong(run, exam_str("type"), EXAM_ERR_BAD_VALUE);
     }
 
     event = &run->out->list[run->out->n];

@@ -125,8 +125,10 @@ static exam_err_e
 ngx_http_exam_events_read(ngx_http_request_t *r, exam_str_t body,
     ngx_http_exam_events_t *ev)
 {
-    u_char        *memory;
-    exam_arena_t   arena;
+    u_char               *memory;
+    exam_err_e            err;
+    exam_arena_t          arena;
+    ngx_http_exam_ctx_t  *ctx;
 
     memory = ngx_palloc(r->pool, EXAM_EVENTS_ARENA(body.len));
     if (memory == NULL) {
@@ -141,7 +143,14 @@ ngx_http_exam_events_read(ngx_http_request_t *r, exam_str_t body,
 
     exam_arena_init(&arena, memory, EXAM_EVENTS_ARENA(body.len));
 
-    return exam_events_parse(body, &arena, &ev->events);
+    err = exam_events_parse(body, &arena, &ev->events);
+
+    if (err != EXAM_OK) {
+        ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+        ctx->wrong = arena.wrong;
+    }
+
+    return err;
 }
 
 
