@@ -184,7 +184,8 @@ SKIP: {
     my $token = session($api);
 
     my $row = sub {
-        my ($count) = $mysql->sql('SELECT COUNT(*) FROM exam.recordings');
+        my ($count) = $mysql->sql('SELECT COUNT(*) FROM exam.recordings '
+            . "WHERE session = '" . claims_of($token)->{sid} . "'");
         return $count->[0];
     };
 
