@@ -327,6 +327,25 @@ ngx_http_exam_delivery_locked(ngx_http_exam_shard_t *shard,
 
 
 void
+ngx_http_exam_delivery_copy_locked(ngx_http_exam_shard_t *shard,
+    ngx_http_exam_session_t *s, const ngx_http_exam_session_t *other)
+{
+    ngx_http_exam_delivery_t  *d;
+
+    if (other->delivery == NULL) {
+        return;
+    }
+
+    d = ngx_http_exam_delivery_locked(shard, s);
+
+    if (d != NULL) {
+        ngx_http_exam_bits_add(&d->due, &other->delivery->due);
+        ngx_http_exam_bits_add(&d->acked, &other->delivery->acked);
+    }
+}
+
+
+void
 ngx_http_exam_command_cancel_locked(ngx_http_exam_exam_t *e, uint64_t id)
 {
     ngx_http_exam_command_t  *c;

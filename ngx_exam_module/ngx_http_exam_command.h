@@ -161,6 +161,11 @@ void ngx_http_exam_commands_drop_locked(ngx_http_exam_shard_t *shard,
 ngx_http_exam_delivery_t *ngx_http_exam_delivery_locked(
     ngx_http_exam_shard_t *shard, ngx_http_exam_session_t *s);
 
+/* what another session of the student was to get and has run, s has, too */
+
+void ngx_http_exam_delivery_copy_locked(ngx_http_exam_shard_t *shard,
+    ngx_http_exam_session_t *s, const ngx_http_exam_session_t *other);
+
 /* 1: something of this session is to be told to Redis */
 
 ngx_uint_t ngx_http_exam_delivery_busy(const ngx_http_exam_session_t *s);

@@ -33,7 +33,7 @@ static ngx_http_exam_stream_t *ngx_http_exam_control_stream(exam_str_t id);
 static void ngx_http_exam_control_read(ngx_http_exam_stream_t *st);
 static void ngx_http_exam_control_answer(void *data, redisReply *reply);
 static void ngx_http_exam_control_end(ngx_http_exam_main_conf_t *mcf,
-    ngx_http_exam_stream_t *st);
+    ngx_http_exam_stream_t *st, ngx_uint_t all);
 static void ngx_http_exam_control_begin(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_stream_t *st);
 static void ngx_http_exam_control_again(ngx_http_exam_stream_t *st);
@@ -84,7 +84,6 @@ ngx_http_exam_control_tick(ngx_http_exam_main_conf_t *mcf)
         st->round_calls = NGX_HTTP_EXAM_CONTROL_CALLS;
 
         ngx_http_exam_control_read(st);
-        ngx_http_exam_control_begin(mcf, st);
         ngx_http_exam_control_again(st);
     }
 
@@ -162,7 +161,6 @@ ngx_http_exam_control_gather(ngx_http_exam_main_conf_t *mcf)
 
     for (i = 0; i < NGX_HTTP_EXAM_EXAMS_MAX; i++) {
         ngx_http_exam_streams[i].seen = 0;
-        ngx_http_exam_streams[i].wanted = 0;
     }
 
     for (i = 0; i < mcf->zone->n; i++) {
@@ -173,7 +171,10 @@ ngx_http_exam_control_gather(ngx_http_exam_main_conf_t *mcf)
         for (j = 0; j < NGX_HTTP_EXAM_EXAMS_MAX; j++) {
             e = &shard->sh->exams[j];
 
+            /* nobody to be read for: it falls behind */
+
             if (e->sessions == 0) {
+                e->read_all = 0;
                 continue;
             }
 
@@ -189,10 +190,6 @@ ngx_http_exam_control_gather(ngx_http_exam_main_conf_t *mcf)
                 && (!st->seen || ngx_http_exam_control_before(&at, &st->from)))
             {
                 st->from = at;
-            }
-
-            if (e->read_all && (int32_t) (e->wanted - e->done) > 0) {
-                st->wanted = 1;
             }
 
             st->seen = 1;
@@ -303,6 +300,11 @@ ngx_http_exam_control_answer(void *data, redisReply *reply)
         stream = reply->element[0];
 
         if (stream->type == REDIS_REPLY_ARRAY && stream->elements == 2) {
+
+            if (stream->element[1]->elements == NGX_HTTP_EXAM_CONTROL_COUNT) {
+                ngx_http_exam_control_end(mcf, st, 0);
+            }
+
             n = ngx_http_exam_control_page(mcf, st, stream->element[1], 0,
                                            &last);
         }
@@ -319,7 +321,9 @@ ngx_http_exam_control_answer(void *data, redisReply *reply)
         ngx_http_exam_control_read(st);
 
     } else {
-        ngx_http_exam_control_end(mcf, st);
+        ngx_http_exam_control_end(mcf, st, 1);
+        ngx_http_exam_control_begin(mcf, st);
+        ngx_http_exam_control_again(st);
     }
 
     if (st->dirtied) {
@@ -329,11 +333,14 @@ ngx_http_exam_control_answer(void *data, redisReply *reply)
 }
 
 
-/* the end was reached: whatever was entered is not cancelled behind */
+/*
+ * Is the end reached?  A command that was entered before it may be cancelled or
+ * acknowledged behind, and waits.
+ */
 
 static void
 ngx_http_exam_control_end(ngx_http_exam_main_conf_t *mcf,
-    ngx_http_exam_stream_t *st)
+    ngx_http_exam_stream_t *st, ngx_uint_t all)
 {
     ngx_uint_t                   i;
     ngx_http_exam_exam_t        *e;
@@ -348,16 +355,21 @@ ngx_http_exam_control_end(ngx_http_exam_main_conf_t *mcf,
 
         e = ngx_http_exam_exam_locked(shard, exam_str_make(st->id,
                                                            st->id_len));
-        if (e != NULL && !e->read_all) {
-            at.ms = e->read_ms;
-            at.seq = e->read_seq;
+        if (e == NULL || e->read_all == all) {
+            ngx_http_exam_shard_unlock(shard);
+            continue;
+        }
 
-            if (!ngx_http_exam_control_before(&at, &st->from)) {
-                e->read_all = 1;
+        at.ms = e->read_ms;
+        at.seq = e->read_seq;
 
-                for (c = e->commands; c; c = c->next) {
-                    c->unsure = 0;
-                }
+        /* one that begins anew is read from elsewhere */
+
+        if (!ngx_http_exam_control_before(&at, &st->from)) {
+            e->read_all = all;
+
+            for (c = all ? e->commands : NULL; c; c = c->next) {
+                c->unsure = 0;
             }
         }
 
@@ -372,17 +384,18 @@ static void
 ngx_http_exam_control_begin(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_stream_t *st)
 {
-    ngx_uint_t                   i, live;
+    ngx_uint_t                   i, live, wanted;
     ngx_http_exam_exam_t        *e;
     ngx_http_exam_shard_t       *shard;
     ngx_http_exam_command_t     *c;
     ngx_http_exam_control_at_t   at;
 
-    if (st->round || !st->wanted) {
+    if (st->round) {
         return;
     }
 
     live = 0;
+    wanted = 0;
 
     for (i = 0; i < mcf->zone->n; i++) {
         shard = &mcf->zone->shards[i];
@@ -392,11 +405,13 @@ ngx_http_exam_control_begin(ngx_http_exam_main_conf_t *mcf,
 
         e = ngx_http_exam_exam_locked(shard, exam_str_make(st->id,
                                                            st->id_len));
-        if (e == NULL || !e->read_all) {
+        if (e == NULL || !e->read_all || (int32_t) (e->wanted - e->done) <= 0)
+        {
             ngx_http_exam_shard_unlock(shard);
             continue;
         }
 
+        wanted = 1;
         st->rounds[i] = ++e->round;
 
         for (c = e->commands; c; c = c->next) {
@@ -415,7 +430,7 @@ ngx_http_exam_control_begin(ngx_http_exam_main_conf_t *mcf,
     if (live) {
         st->round = 1;
 
-    } else {
+    } else if (wanted) {
         ngx_http_exam_control_round(mcf, st);
     }
 }

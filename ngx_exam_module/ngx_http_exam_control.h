@@ -32,7 +32,6 @@ typedef struct {
     unsigned                     reading:1; /* a call is on the way */
     unsigned                     again:1;   /* so is one of a round */
     unsigned                     round:1;   /* a round has begun */
-    unsigned                     wanted:1;
     unsigned                     dirtied:1;
     ngx_uint_t                   calls;     /* left in this tick */
     ngx_uint_t                   round_calls;

@@ -33,6 +33,16 @@ typedef struct {
 } ngx_http_exam_report_record_t;
 
 
+/* whose it is */
+
+typedef struct {
+    uint64_t                         gen;
+    uint8_t                          sid[EXAM_SID_LEN];
+    uint8_t                          student_len;
+    uint8_t                          student[EXAM_STUDENT_MAX];
+} ngx_http_exam_report_from_t;
+
+
 /* one command, and the sessions it is told of */
 
 typedef struct {
@@ -49,6 +59,9 @@ typedef struct {
 } ngx_http_exam_report_call_t;
 
 
+static ngx_int_t ngx_http_exam_report_record(ngx_http_exam_shard_t *shard,
+    const ngx_http_exam_command_record_t *record, exam_str_t exam,
+    const ngx_http_exam_report_from_t *from);
 static void ngx_http_exam_report_written(void *data, ngx_int_t rc);
 static void ngx_http_exam_report_more(ngx_http_exam_main_conf_t *mcf);
 static ngx_int_t ngx_http_exam_report_shard(ngx_http_exam_main_conf_t *mcf,
@@ -62,6 +75,8 @@ static ngx_int_t ngx_http_exam_report_send(ngx_http_exam_main_conf_t *mcf,
 static void ngx_http_exam_report_answer(void *data, redisReply *reply);
 static void ngx_http_exam_report_done(ngx_http_exam_report_call_t *call,
     ngx_uint_t told);
+static void ngx_http_exam_report_copy(ngx_http_exam_report_from_t *from,
+    const ngx_http_exam_session_t *s);
 
 
 static const char  *ngx_http_exam_report_ops[] = { "sent", "ack" };
@@ -74,42 +89,65 @@ static ngx_uint_t   ngx_http_exam_report_turn;
 void
 ngx_http_exam_report_journal(const ngx_http_exam_command_beat_t *beat)
 {
-    ngx_uint_t                      i;
-    exam_record_t                   r;
-    ngx_http_exam_report_record_t  *data;
+    ngx_uint_t                    i;
+    ngx_http_exam_report_from_t   from;
+
+    from.gen = beat->gen;
+    ngx_memcpy(from.sid, beat->sid, EXAM_SID_LEN);
+    from.student_len = beat->student_len;
+    ngx_memcpy(from.student, beat->student, beat->student_len);
 
     for (i = 0; i < beat->n; i++) {
 
-        data = ngx_alloc(sizeof(ngx_http_exam_report_record_t),
-                         ngx_cycle->log);
-        if (data == NULL) {
-            return;
-        }
-
-        data->shard = beat->shard;
-        data->record = beat->records[i];
-        ngx_memcpy(data->sid, beat->sid, EXAM_SID_LEN);
-
-        ngx_memzero(&r, sizeof(exam_record_t));
-
-        r.type = data->record.report == NGX_HTTP_EXAM_REPORT_ACK
-                 ? EXAM_RECORD_ACK : EXAM_RECORD_SENT;
-        r.at = ngx_http_exam_now();
-        r.exam = exam_str_make(beat->exam, beat->exam_len);
-        r.student = exam_str_make(beat->student, beat->student_len);
-        ngx_memcpy(r.sid, beat->sid, EXAM_SID_LEN);
-        r.gen = beat->gen;
-        r.command = data->record.id;
-
-        if (ngx_http_exam_journal(&r, ngx_http_exam_report_written, data)
+        if (ngx_http_exam_report_record(beat->shard, &beat->records[i],
+                                        exam_str_make(beat->exam,
+                                                      beat->exam_len), &from)
             != NGX_OK)
         {
-            /* the session's next beat tries again */
-
-            ngx_free(data);
             return;
         }
     }
+}
+
+
+/* what is not taken is told by the session's next beat */
+
+static ngx_int_t
+ngx_http_exam_report_record(ngx_http_exam_shard_t *shard,
+    const ngx_http_exam_command_record_t *record, exam_str_t exam,
+    const ngx_http_exam_report_from_t *from)
+{
+    exam_record_t                   r;
+    ngx_http_exam_report_record_t  *data;
+
+    data = ngx_alloc(sizeof(ngx_http_exam_report_record_t), ngx_cycle->log);
+    if (data == NULL) {
+        return NGX_ERROR;
+    }
+
+    data->shard = shard;
+    data->record = *record;
+    ngx_memcpy(data->sid, from->sid, EXAM_SID_LEN);
+
+    ngx_memzero(&r, sizeof(exam_record_t));
+
+    r.type = record->report == NGX_HTTP_EXAM_REPORT_ACK
+             ? EXAM_RECORD_ACK : EXAM_RECORD_SENT;
+    r.at = ngx_http_exam_now();
+    r.exam = exam;
+    r.student = exam_str_make(from->student, from->student_len);
+    ngx_memcpy(r.sid, from->sid, EXAM_SID_LEN);
+    r.gen = from->gen;
+    r.command = record->id;
+
+    if (ngx_http_exam_journal(&r, ngx_http_exam_report_written, data)
+        != NGX_OK)
+    {
+        ngx_free(data);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -468,20 +506,27 @@ ngx_http_exam_report_answer(void *data, redisReply *reply)
 }
 
 
-/* told: the bits are cleared; who has more to tell, or again, is queued */
+/*
+ * told: the bits are cleared; who has more to tell, or again, is queued.  What
+ * the journal has not been told by now was left by a process that was killed,
+ * and the session may never beat again: it is written here.
+ */
 
 static void
 ngx_http_exam_report_done(ngx_http_exam_report_call_t *call, ngx_uint_t told)
 {
-    ngx_uint_t                  i, report;
+    ngx_uint_t                  i, left, report;
     ngx_http_exam_shard_t      *shard;
     ngx_http_exam_command_t    *c;
     ngx_http_exam_delivery_t   *d;
     ngx_http_exam_shard_sh_t   *sh;
 
+    static ngx_http_exam_report_from_t  from[EXAM_ENTRY_STUDENTS];
+
     shard = call->shard;
     sh = shard->sh;
     report = call->record.report;
+    left = 0;
 
     ngx_http_exam_shard_lock(shard);
 
@@ -502,6 +547,10 @@ ngx_http_exam_report_done(ngx_http_exam_report_call_t *call, ngx_uint_t told)
 
         if (told && c != NULL) {
             ngx_http_exam_bit_clear(&d->redis[report], c->bit);
+
+            if (ngx_http_exam_bit(&d->journal[report], c->bit)) {
+                ngx_http_exam_report_copy(&from[left++], d->session);
+            }
         }
 
         if (ngx_http_exam_bits_any(&d->redis[NGX_HTTP_EXAM_REPORT_SENT])
@@ -512,4 +561,22 @@ ngx_http_exam_report_done(ngx_http_exam_report_call_t *call, ngx_uint_t told)
     }
 
     ngx_http_exam_shard_unlock(shard);
+
+    for (i = 0; i < left; i++) {
+        (void) ngx_http_exam_report_record(shard, &call->record,
+                                           exam_str_make(call->exam,
+                                                         call->exam_len),
+                                           &from[i]);
+    }
+}
+
+
+static void
+ngx_http_exam_report_copy(ngx_http_exam_report_from_t *from,
+    const ngx_http_exam_session_t *s)
+{
+    from->gen = s->gen;
+    ngx_memcpy(from->sid, s->sid, EXAM_SID_LEN);
+    from->student_len = s->student_len;
+    ngx_memcpy(from->student, s->data, s->student_len);
 }

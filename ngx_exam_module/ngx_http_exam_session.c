@@ -106,6 +106,8 @@ ngx_http_exam_make_locked(ngx_http_exam_shard_t *shard,
             continue;
         }
 
+        ngx_http_exam_delivery_copy_locked(shard, s, other);
+
         if (other->gen > s->gen
             || (other->gen == s->gen
                 && ngx_memcmp(other->sid, s->sid, EXAM_SID_LEN) > 0))
