@@ -230,5 +230,19 @@ start_worker();
     is(scalar(split / /, events('o%')), 1500, 'takes over the whole journal');
 }
 
-stop_worker();
+# ---- intervals that cannot be
+
+for (['heartbeat_s', 60, qr/offline_s is not more than one and a half of/],
+     ['offline_s', 0, qr/:\d+: bad offline_s "0"/],
+     ['journal_days', 'x', qr/:\d+: bad journal_days "x"/])
+{
+    my ($name, $value, $why) = @$_;
+
+    ini_with(worker => { $name => $value });
+    my ($rc, undef, $err) = Exam::run(Exam::bin('exam-worker'), '--config',
+                                      Exam::dir() . '/exam.ini');
+    is($rc, 1, "$name = $value is refused");
+    like($err, $why, 'with the reason');
+}
+
 done_testing();
