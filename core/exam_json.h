@@ -99,8 +99,8 @@ typedef struct {
 /*
  * Takes v if the table has its key, and sets the member's bit (by its place in
  * the table) in *given.  Any other null is as if the member were not there.
- * BAD_TYPE, BAD_VALUE (out of range, or not an integer), TOO_LARGE; arena->wrong
- * is the member then.
+ * BAD_TYPE, BAD_VALUE (out of range, or not an integer), TOO_LARGE;
+ * arena->wrong is the member then.
  */
 
 EXAM_MUST_CHECK exam_err_e exam_json_take(const exam_json_member_t *table,

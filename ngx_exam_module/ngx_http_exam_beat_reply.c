@@ -15,7 +15,8 @@
 
 #define NGX_HTTP_EXAM_RENEW_S     7200
 #define NGX_HTTP_EXAM_BEAT_RESEND                                             \
-    (EXAM_RESEND_MAX * (sizeof("{\"kind\":\"\",\"n\":999999},") + EXAM_KIND_MAX))
+    (EXAM_RESEND_MAX                                                          \
+     * (sizeof("{\"kind\":\"\",\"n\":999999},") + EXAM_KIND_MAX))
 #define NGX_HTTP_EXAM_BEAT_REPLY                                              \
     (NGX_HTTP_EXAM_JSON_MAX + EXAM_TOKEN_MAX + NGX_HTTP_EXAM_BEAT_RESEND)
 

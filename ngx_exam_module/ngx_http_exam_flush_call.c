@@ -62,6 +62,9 @@ static void ngx_http_exam_flush_release(ngx_http_exam_flush_call_t *call);
 static void ngx_http_exam_flush_answer(void *data, redisReply *reply);
 static ngx_int_t ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_flush_call_t *call, redisReply *reply);
+static ngx_int_t ngx_http_exam_flush_rows_learn(
+    ngx_http_exam_main_conf_t *mcf, ngx_http_exam_flush_call_t *call,
+    const exam_flush_exam_t *exam, exam_str_t *rest);
 static void ngx_http_exam_flush_before_locked(
     const ngx_http_exam_flush_call_t *call, ngx_http_exam_session_t *s,
     const ngx_http_exam_flush_row_t *row);
@@ -471,14 +474,9 @@ static ngx_int_t
 ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_flush_call_t *call, redisReply *reply)
 {
-    ngx_int_t                   rc;
-    ngx_uint_t                  i;
-    exam_str_t                  rest, line;
-    exam_flush_exam_t           exam;
-    exam_flush_answer_t         answer;
-    ngx_http_exam_shard_t      *shard;
-    ngx_http_exam_session_t    *s;
-    ngx_http_exam_flush_row_t  *row;
+    ngx_int_t          rc;
+    exam_str_t         rest, line;
+    exam_flush_exam_t  exam;
 
     if (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_STATUS)
     {
@@ -489,7 +487,6 @@ ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
     }
 
     rest = exam_str_make(reply->str, reply->len);
-    shard = call->shard;
 
     if (exam_str_eq(rest, exam_str("EMPTY"))) {
         ngx_http_exam_flush_emptied(mcf);
@@ -507,7 +504,29 @@ ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
         return NGX_ERROR;
     }
 
+    rc = ngx_http_exam_flush_rows_learn(mcf, call, &exam, &rest);
+
+    ngx_http_exam_presence_flush();
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_exam_flush_rows_learn(ngx_http_exam_main_conf_t *mcf,
+    ngx_http_exam_flush_call_t *call, const exam_flush_exam_t *exam,
+    exam_str_t *rest)
+{
+    ngx_int_t                   rc;
+    ngx_uint_t                  i;
+    exam_str_t                  line;
+    exam_flush_answer_t         answer;
+    ngx_http_exam_shard_t      *shard;
+    ngx_http_exam_session_t    *s;
+    ngx_http_exam_flush_row_t  *row;
+
     ngx_memzero(&answer, sizeof(exam_flush_answer_t));
+    shard = call->shard;
     rc = NGX_OK;
 
     ngx_http_exam_shard_lock(shard);
@@ -515,7 +534,7 @@ ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
     for (i = 0; i < call->n; i++) {
         row = &call->rows[i];
 
-        if (!exam_line_next(&rest, &line)
+        if (!exam_line_next(rest, &line)
             || !exam_flush_answer_parse(line, &mcf->kinds, &answer))
         {
             rc = NGX_ERROR;
@@ -528,7 +547,7 @@ ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
             continue;
         }
 
-        ngx_http_exam_learn_locked(shard, s, &exam, &answer);
+        ngx_http_exam_learn_locked(shard, s, exam, &answer);
         ngx_http_exam_flush_before_locked(call, s, row);
 
         s->flushing = 0;
@@ -550,8 +569,6 @@ ngx_http_exam_flush_learn(ngx_http_exam_main_conf_t *mcf,
     }
 
     ngx_http_exam_shard_unlock(shard);
-
-    ngx_http_exam_presence_flush();
 
     return rc;
 }

@@ -50,6 +50,8 @@ static void ngx_http_exam_beat_keep_locked(ngx_http_exam_session_t *s,
 static void ngx_http_exam_beat_locked(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_shard_t *shard, ngx_http_exam_session_t *s,
     const exam_beat_t *beat, int64_t now, ngx_http_exam_beat_reply_t *reply);
+static ngx_uint_t ngx_http_exam_beat_take_locked(ngx_http_exam_session_t *s,
+    const exam_beat_t *beat, int64_t now);
 
 
 ngx_int_t
@@ -384,37 +386,11 @@ ngx_http_exam_beat_locked(ngx_http_exam_main_conf_t *mcf,
         return;
     }
 
-    /*
-     * Redis has a state that stays as it was, unless a beat in between went to
-     * another node: then this one is told again.
-     */
-
-    if (beat->has_state
-        && (!s->stated || beat->seq != s->seq + 1
-            || ngx_memcmp(&s->state, &beat->state, sizeof(s->state)) != 0))
-    {
-        s->state = beat->state;
-        s->stated = 1;
-        s->has_state = 1;
-    }
-
     ngx_http_exam_presence_beat_locked(shard, s, beat, now, &reply->presence);
 
-    if (!s->beaten || beat->seq > s->seq) {
-        s->seq = beat->seq;
-        s->beaten = 1;
+    if (ngx_http_exam_beat_take_locked(s, beat, now)) {
         ngx_http_exam_count(mcf, heartbeats_total, 1);
     }
-
-    if (s->last_beat && now - s->last_beat > s->longest_gap) {
-        s->longest_gap = now - s->last_beat;
-    }
-
-    if (s->first_beat == 0) {
-        s->first_beat = now;
-    }
-
-    s->last_beat = now;
 
     ngx_http_exam_dirty_locked(shard, s);
 
@@ -450,4 +426,45 @@ ngx_http_exam_beat_locked(ngx_http_exam_main_conf_t *mcf,
 
     reply->commands = shard->sh->exams[s->exam].commands == NULL ? NULL
                       : ngx_http_exam_command_beat_locked(shard, s, beat, now);
+}
+
+
+/* what the beat says goes into the session; 1: its seq is a new one */
+
+static ngx_uint_t
+ngx_http_exam_beat_take_locked(ngx_http_exam_session_t *s,
+    const exam_beat_t *beat, int64_t now)
+{
+    /*
+     * Redis has a state that stays as it was, unless a beat in between went to
+     * another node: then this one is told again.
+     */
+
+    if (beat->has_state
+        && (!s->stated || beat->seq != s->seq + 1
+            || ngx_memcmp(&s->state, &beat->state, sizeof(s->state)) != 0))
+    {
+        s->state = beat->state;
+        s->stated = 1;
+        s->has_state = 1;
+    }
+
+    if (s->last_beat && now - s->last_beat > s->longest_gap) {
+        s->longest_gap = now - s->last_beat;
+    }
+
+    if (s->first_beat == 0) {
+        s->first_beat = now;
+    }
+
+    s->last_beat = now;
+
+    if (s->beaten && beat->seq <= s->seq) {
+        return 0;
+    }
+
+    s->seq = beat->seq;
+    s->beaten = 1;
+
+    return 1;
 }

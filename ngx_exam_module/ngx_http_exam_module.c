@@ -19,6 +19,7 @@
 
 static void *ngx_http_exam_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_exam_init_main_conf(ngx_conf_t *cf, void *conf);
+static char *ngx_http_exam_missing(ngx_http_exam_main_conf_t *mcf);
 static void *ngx_http_exam_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_exam_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
@@ -351,6 +352,8 @@ ngx_http_exam_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_http_exam_main_conf_t  *mcf = conf;
 
+    char  *missing;
+
     static exam_str_t  screen = { 6, (const uint8_t *) "screen" };
     static exam_str_t  camera = { 6, (const uint8_t *) "camera" };
 
@@ -402,20 +405,9 @@ ngx_http_exam_init_main_conf(ngx_conf_t *cf, void *conf)
         return NGX_CONF_OK;
     }
 
-    if (mcf->redis == NULL) {
-        return "needs \"exam_redis\" beside \"exam_zone\"";
-    }
-
-    if (mcf->keys == NULL) {
-        return "needs \"exam_key_file\" beside \"exam_zone\"";
-    }
-
-    if (mcf->spool.len == 0) {
-        return "needs \"exam_spool\" beside \"exam_zone\"";
-    }
-
-    if (mcf->node.len == 0) {
-        return "needs \"exam_node\" beside \"exam_zone\"";
+    missing = ngx_http_exam_missing(mcf);
+    if (missing != NULL) {
+        return missing;
     }
 
     if (mcf->pool_name.len == 0) {
@@ -433,6 +425,31 @@ ngx_http_exam_init_main_conf(ngx_conf_t *cf, void *conf)
     mcf->zone->gap_limit = exam_gap_limit((int64_t) mcf->heartbeat_interval);
 
     return NGX_CONF_OK;
+}
+
+
+/* what "exam_zone" cannot be without; NULL: nothing is missing */
+
+static char *
+ngx_http_exam_missing(ngx_http_exam_main_conf_t *mcf)
+{
+    if (mcf->redis == NULL) {
+        return "needs \"exam_redis\" beside \"exam_zone\"";
+    }
+
+    if (mcf->keys == NULL) {
+        return "needs \"exam_key_file\" beside \"exam_zone\"";
+    }
+
+    if (mcf->spool.len == 0) {
+        return "needs \"exam_spool\" beside \"exam_zone\"";
+    }
+
+    if (mcf->node.len == 0) {
+        return "needs \"exam_node\" beside \"exam_zone\"";
+    }
+
+    return NULL;
 }
 
 

@@ -188,7 +188,8 @@ exam_err_e ngx_http_exam_session(ngx_http_request_t *r,
 /*
  * problem+json (RFC 9457) of an error; 429 and 503 get Retry-After with jitter,
  * 401 WWW-Authenticate.  detail may be NULL; session_ended tells its reason, a
- * refused member of the body its name, from the context.  Returns the content handler's return code.
+ * refused member of the body its name, from the context.  Returns the content
+ * handler's return code.
  */
 
 ngx_int_t ngx_http_exam_problem(ngx_http_request_t *r, exam_err_e err,

@@ -20,7 +20,7 @@
     (NGX_HTTP_EXAM_JSON_MAX + 6 * EXAM_REASON_MAX)
 
 
-/* lives in r->pool, is ctx->data; exam and student point into the request's context */
+/* in r->pool, is ctx->data; exam and student point into r's context */
 
 typedef struct {
     exam_str_t                     exam;
