@@ -58,13 +58,6 @@ typedef struct {
 
 typedef struct {
     exam_arena_t         *arena;
-    exam_lost_body_t     *out;
-    uint32_t              given;
-} exam_lost_parse_t;
-
-
-typedef struct {
-    exam_arena_t         *arena;
     const exam_kinds_t   *kinds;
     exam_logout_body_t   *out;
     exam_body_place_e     place;
@@ -85,7 +78,6 @@ static exam_err_e exam_beat_ack(exam_beat_parse_t *p,
 static exam_err_e exam_beat_finish(exam_beat_parse_t *p);
 static exam_err_e exam_beat_recorder(exam_beat_parse_t *p);
 static exam_err_e exam_logout_value(void *data, const exam_json_value_t *v);
-static exam_err_e exam_lost_value(void *data, const exam_json_value_t *v);
 static exam_err_e exam_recorded_value(const exam_kinds_t *kinds,
     const exam_json_value_t *v, int32_t *recorded);
 static void exam_recorded_init(int32_t *recorded);
@@ -141,11 +133,6 @@ static const exam_json_member_t  exam_state_members[] = {
 #define EXAM_STATE_SEGMENTS 0x08
 #define EXAM_STATE_BYTES    0x10
 #define EXAM_STATE_OLDEST   0x20
-
-static const exam_json_member_t  exam_lost_members[] = {
-    EXAM_MEMBER(exam_lost_body_t, reason, EXAM_JSON_STRING,
-                0, EXAM_REASON_MAX)
-};
 
 #define exam_members(t)     t, sizeof(t) / sizeof((t)[0])
 
@@ -562,74 +549,6 @@ exam_logout_value(void *data, const exam_json_value_t *v)
     default:
         return EXAM_OK;
     }
-}
-
-
-exam_err_e
-exam_lost_parse(exam_str_t body, exam_arena_t *arena, exam_lost_body_t *out)
-{
-    size_t              i;
-    uint8_t            *text;
-    exam_err_e          err;
-    exam_lost_parse_t   p;
-
-    out->reason = exam_str("");
-
-    if (body.len == 0) {
-        return EXAM_OK;
-    }
-
-    p.arena = arena;
-    p.out = out;
-    p.given = 0;
-
-    err = exam_json_parse(body, arena, exam_lost_value, &p);
-
-    if (err != EXAM_OK || out->reason.len == 0) {
-        return err;
-    }
-
-    /* a text of several lines is no reason to refuse it */
-
-    text = exam_arena_alloc(arena, out->reason.len);
-
-    if (text == NULL) {
-        return EXAM_ERR_TOO_LARGE;
-    }
-
-    for (i = 0; i < out->reason.len; i++) {
-        text[i] = out->reason.data[i];
-
-        if (text[i] < ' ' || text[i] == 0x7f) {
-            text[i] = ' ';
-        }
-    }
-
-    out->reason.data = text;
-
-    return EXAM_OK;
-}
-
-
-static exam_err_e
-exam_lost_value(void *data, const exam_json_value_t *v)
-{
-    exam_lost_parse_t  *p;
-
-    p = data;
-
-    if (v->depth == 0) {
-        return (v->type == EXAM_JSON_BEGIN_OBJECT
-                || v->type == EXAM_JSON_END_OBJECT)
-               ? EXAM_OK : EXAM_ERR_BAD_TYPE;
-    }
-
-    if (v->depth > 1) {
-        return EXAM_OK;
-    }
-
-    return exam_json_take(exam_members(exam_lost_members), v, p->arena,
-                          p->out, &p->given);
 }
 
 
