@@ -82,7 +82,8 @@ row(const exam_view_t *v, int64_t now, const char *want, const char *name)
 static void
 test_table(void)
 {
-    exam_view_t  v = { EXAM_STATE_OPEN, EXAM_ENDED_NO, 0, END, 0, LATE };
+    exam_view_t  v = { EXAM_STATE_OPEN, EXAM_ENDED_NO, 0, END, 0, LATE,
+                      true };
 
     row(&v, END - 1, "++++", "open, before own end");
     row(&v, END, "++++", "open, at own end");
@@ -124,7 +125,8 @@ test_ended(void)
 {
     int          i;
     char         name[64];
-    exam_view_t  v = { EXAM_STATE_OPEN, EXAM_ENDED_NO, 0, END, 0, LATE };
+    exam_view_t  v = { EXAM_STATE_OPEN, EXAM_ENDED_NO, 0, END, 0, LATE,
+                      true };
 
     for (i = EXAM_ENDED_LOGOUT; i <= EXAM_ENDED_FORCED; i++) {
         v.ended = (exam_ended_e) i;
@@ -156,7 +158,8 @@ test_ended(void)
 static void
 test_clock(void)
 {
-    exam_view_t  v = { EXAM_STATE_OPEN, EXAM_ENDED_NO, 0, END, 0, LATE };
+    exam_view_t  v = { EXAM_STATE_OPEN, EXAM_ENDED_NO, 0, END, 0, LATE,
+                      true };
 
     tap_is(exam_state_own_end(&v, 1), END, "own end");
     tap_is(exam_state_deadline(&v, 1), END + LATE, "late deadline");
