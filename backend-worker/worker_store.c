@@ -35,6 +35,7 @@ typedef struct {
 typedef struct {
     int              store;
     size_t           n;
+    size_t           first;      /* of a run */
     worker_dir_t     dirs[WORKER_DIRS];
 } worker_dirs_t;
 
@@ -350,19 +351,14 @@ worker_store_sync(worker_t *w)
 
     dirs.store = w->store;
     dirs.n = 0;
+    dirs.first = 0;
+
+    /* an earlier run may have made the folders and synced nothing */
 
     for (i = 0; i < w->batch.n; i++) {
         item = &w->batch.items[i];
 
-        if (item->state != WORKER_FILED) {
-            continue;
-        }
-
-        worker_store_touch(&dirs, item->dir);
-
-        /* an earlier run may have made the folders and synced nothing */
-
-        if (item->made_dir || item->redo) {
+        if (item->state == WORKER_FILED && (item->made_dir || item->redo)) {
             n = item->m.exam.len;
             memcpy(exam, item->m.exam.data, n);
             exam[n] = '\0';
@@ -372,7 +368,22 @@ worker_store_sync(worker_t *w)
         }
     }
 
+    /* a file must not be saved into a folder that has no name yet */
+
     worker_pool_run(&w->pool, worker_store_sync_one, &dirs, dirs.n);
+
+    dirs.first = dirs.n;
+
+    for (i = 0; i < w->batch.n; i++) {
+        item = &w->batch.items[i];
+
+        if (item->state == WORKER_FILED) {
+            worker_store_touch(&dirs, item->dir);
+        }
+    }
+
+    worker_pool_run(&w->pool, worker_store_sync_one, &dirs,
+                    dirs.n - dirs.first);
 
     for (i = 0; i < w->batch.n; i++) {
         item = &w->batch.items[i];
@@ -426,7 +437,7 @@ worker_store_sync_one(void *data, size_t i, uint8_t *buffer)
     (void) buffer;
 
     dirs = data;
-    dir = &dirs->dirs[i];
+    dir = &dirs->dirs[dirs->first + i];
 
     fd = openat(dirs->store, dir->name, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
 
