@@ -1,7 +1,7 @@
 # nginx is killed at every system call with which it receives and finishes an
 # upload.  Whatever was acknowledged is stored once and whole; what was not is
 # there or not, never half of it; the client that repeats its PUT is satisfied;
-# nothing is left in the spool.
+# nothing is left in the spool.  The same with events and the journal.
 
 use strict;
 use warnings;
@@ -15,10 +15,11 @@ need_strace();
 servers();
 nginx();
 
-my (@uploads, %count);
+my (@uploads, @events, %count);
 
 my @scenarios = (
     { name => 'PUT', put => {} },
+    { name => 'events', events => 1, least => 3 },
     { name => 'PUT in chunks', put => { chunked => 1 }, more => 1 },
     { name => 'PUT of one packet', put => {}, size => 100, more => 1 },
 );
@@ -30,7 +31,7 @@ my @scenarios = (
 sub run {
     my ($scenario, $point) = @_;
 
-    my $pid = answered();
+    my $pid = fresh();
     my @tids = grep { $_ != $pid } map { s{.*/}{}r } glob "/proc/$pid/task/*";
     my $u = upload_of(size => $scenario->{size}, what => $point
                       ? $point->{id} : 'trace');
@@ -38,15 +39,19 @@ sub run {
         : (pids => $point->{role} eq 'main' ? [$pid] : \@tids,
            inject => ["$point->{call}:signal=KILL:when=$point->{nth}"]));
 
-    put($u, %{ $scenario->{put} });
+    act($u, $scenario);
 
     # what comes behind the answer
     my $killed = wait_for { !kill 0, $pid } $point ? 0.5 : 0.2;
 
     detach($t);
 
-    my @points = points($t, $u,
-                        role => sub { $_[0]{tid} == $pid ? 'main' : 'pool' });
+    # events have nothing to do with Redis, what is said there is a flush
+    my @points = points($t, $u, role => sub {
+        my ($call) = @_;
+        return '' if $scenario->{events} && $call->{target} eq 'redis';
+        return $call->{tid} == $pid ? 'main' : 'pool';
+    });
 
     return ($u, $killed ? hit(@points) : undef, @points)
         if !$point || !$killed;
@@ -56,15 +61,37 @@ sub run {
 }
 
 
+# A process that has done nothing yet: its journal is not there either.
+
+sub fresh {
+    my $old = answered();
+
+    kill 'KILL', $old;
+    return answered($old);
+}
+
+
+sub act {
+    my ($u, $scenario) = @_;
+
+    return $scenario->{events} ? post($u) : put($u, %{ $scenario->{put} });
+}
+
+
 # '' when the client's repetition is answered as it must be.
 
 sub repeated {
     my ($u, $scenario) = @_;
 
     my $acked = $u->{acked};
-    my $res = put($u, %{ $scenario->{put} });
+    my $res = act($u, $scenario);
 
     return 'no answer' unless $res;
+
+    if ($scenario->{events}) {
+        return $res->{status} == 202 ? '' : "status $res->{status}";
+    }
+
     return "status $res->{status} $res->{body}"
         if $res->{status} != 200 && $res->{status} != 201;
     return 'status 201 after a 201' if $acked && $res->{status} == 201;
@@ -81,8 +108,10 @@ for my $scenario (grep { !$_->{more} || more() } @scenarios) {
     my $start = time;
     my ($u, undef, @trace) = run($scenario);
 
-    is $u->{acked}, 201, "$scenario->{name}: an upload is traced";
-    push @uploads, $u;
+    my $all = $scenario->{events} ? \@events : \@uploads;
+
+    ok $u->{acked}, "$scenario->{name}: is acknowledged, and traced";
+    push @$all, $u;
 
     my (%wanted, @order, %hit, @wrong, %tried);
 
@@ -92,7 +121,8 @@ for my $scenario (grep { !$_->{more} || more() } @scenarios) {
 
     my %point = map { $_->{id} => $_ } reverse @trace;
 
-    cmp_ok scalar(@order), '>=', 20, "$scenario->{name}: points are listed";
+    cmp_ok scalar(@order), '>=', $scenario->{least} // 20,
+        "$scenario->{name}: points are listed";
 
     for my $id (@order) {
 
@@ -105,7 +135,7 @@ for my $scenario (grep { !$_->{more} || more() } @scenarios) {
 
             my ($u, $hit) = run($scenario, { %{ $point{$id} }, nth => $nth });
 
-            push @uploads, $u;
+            push @$all, $u;
             $count{runs}++;
             next unless $hit;
 
@@ -130,12 +160,18 @@ for my $scenario (grep { !$_->{more} || more() } @scenarios) {
 # an upload that no kill has met may not have been repeated
 $_->{acked} or put($_) for @uploads;
 
+$_->{acked} or post($_) for @events;
+
 start_worker();
 ok drained(30), 'the worker empties the spool'
     or diag join "\n", files_below(Exam::spool(), qr/./);
 
 is_deeply [audit(@uploads)], [], 'every upload is stored once, whole';
 is_deeply [Spool::files(Exam::spool() . '/bad')], [], 'nothing was damaged';
+ok +(wait_for { !grep { events_of($_) ne all_events($_) } @events } 20),
+    'every event has its row'
+    or diag map { "$_->{what}: " . events_of($_) . "\n" }
+            grep { events_of($_) ne all_events($_) } @events;
 cmp_ok $count{acked}, '>', 0, 'some had been acknowledged';
 
 # a node that knows nothing any more

@@ -1,6 +1,7 @@
 # exam-worker is killed at every system call between the claim of an upload and
 # its acknowledgement to the doorbell: in the store once and whole, one row,
-# settled, nothing left in the spool.
+# settled, nothing left in the spool.  The same with events that it takes over
+# from the journal.
 
 use strict;
 use warnings;
@@ -21,6 +22,7 @@ my @scenarios = (
     { name => 'an upload', act => \&put },
     { name => 'to another file system', act => \&put, before => \&elsewhere,
       after => \&here },
+    { name => 'events', act => \&post, events => 1, least => 10 },
     { name => 'a double', first => \&offer, act => \&offer },
 );
 
@@ -65,31 +67,59 @@ sub run {
         wait_for { settled($u) } 10;
     }
 
-    my @others = grep { $_ != $pid }
-                 map { s{.*/}{}r } glob "/proc/$pid/task/*";
+    my @threads = threads($pid);
+    my %order = map { $threads[$_] => $_ } 0 .. $#threads;
     my $t = attach(!$point ? (pids => [$pid], follow => 1)
-        : (pids => $point->{role} eq 'main' ? [$pid] : \@others,
+        : (pids => [$threads[$point->{role} =~ /(\d+)/ ? $1 : 0]],
            inject => ["$point->{call}:signal=KILL:when=$nth"]));
 
     $scenario->{act}->($u);
     $count{unanswered}++ unless $u->{acked};
 
     wait_for {
-        return !$Spool::Worker->running || settled($u) && ++$u->{rounds} > 2;
+        return !$Spool::Worker->running
+               || done($scenario, $u) && ++$u->{rounds} > 2;
     } 10;
 
     my $killed = !$Spool::Worker->running;
     detach($t);
+
+    return ($u, $killed, journal_points($t, $u, \%order))
+        if $scenario->{events};
 
     my @points = points($t, $u,
         since => $point && $point->{role} ne 'main' ? undef : qr/UPLOAD/,
         role => sub {
             my ($call) = @_;
             return 'main' if $call->{tid} == $pid;
-            return $call->{target} =~ /UPLOAD|STUDENT|STORE/ ? 'pool' : '';
+            return $call->{target} =~ /UPLOAD|STUDENT|STORE/
+                ? "thread $order{$call->{tid}}" : '';
         }, until => sub { $_[0]{args} =~ /XREADGROUP/ });
 
-    return ($u, $killed ? hit(@points) : undef, $killed, @points);
+    return ($u, $killed, @points);
+}
+
+
+# Those of the thread that takes the journals over: from its look at one that
+# has grown to the next look around.
+
+sub journal_points {
+    my ($t, $u, $order) = @_;
+
+    return points($t, $u, since => qr{journal/LOG}, role => sub {
+        my ($call) = @_;
+        return $call->{target} =~ m{journal/LOG|^mysql}
+            ? "thread $order->{$call->{tid}}" : '';
+    }, until => sub { $_[0]{target} eq 'SPOOL/journal'
+                      && $_[0]{call} eq 'openat' });
+}
+
+
+sub done {
+    my ($scenario, $u) = @_;
+
+    return $scenario->{events} ? events_of($u) eq all_events($u)
+                               : settled($u);
 }
 
 
@@ -119,7 +149,13 @@ sub settled {
 # '' when the next worker has made good what the dead one left.
 
 sub mended {
-    my ($u) = @_;
+    my ($u, $scenario) = @_;
+
+    if ($scenario->{events}) {
+        wait_for { done($scenario, $u) } 10;
+        my $found = events_of($u);
+        return $found eq all_events($u) ? '' : "events $found";
+    }
 
     return 'not settled: ' . join ' ', files_below(Exam::spool(),
                                                    qr/\.(?:rec|info)$/)
@@ -141,8 +177,8 @@ for my $scenario (grep { !$_->{more} || more() } @scenarios) {
     $scenario->{before}->() if $scenario->{before};
     start_worker();
 
-    my ($u, undef, undef, @trace) = run($scenario);
-    is stored($u), '', "$name: is traced";
+    my ($u, undef, @trace) = run($scenario);
+    is mended($u, $scenario), '', "$name: is traced";
 
     my (%point, %hit, @order, @wrong);
 
@@ -151,7 +187,8 @@ for my $scenario (grep { !$_->{more} || more() } @scenarios) {
         $point{$point->{id}} //= $point;
     }
 
-    cmp_ok scalar(@order), '>=', 30, "$name: points are listed";
+    cmp_ok scalar(@order), '>=', $scenario->{least} // 30,
+        "$name: points are listed";
 
     for my $id (@order) {
         my $point = $point{$id};
@@ -161,9 +198,10 @@ for my $scenario (grep { !$_->{more} || more() } @scenarios) {
             last if $hit{$id};
             next if $point->{nth} + $off < 1;
 
-            my ($u, $hit, $killed) = run($scenario, $point,
-                                         $point->{nth} + $off);
-            my $wrong = accounted($u);
+            my ($u, $killed, @points) = run($scenario, $point,
+                                            $point->{nth} + $off);
+            my $hit = $killed ? hit(@points) : undef;
+            my $wrong = $scenario->{events} ? '' : accounted($u);
             $count{$name}++;
 
             if ($hit) {
@@ -172,7 +210,7 @@ for my $scenario (grep { !$_->{more} || more() } @scenarios) {
             }
 
             start_worker() if $killed;
-            $wrong ||= mended($u);
+            $wrong ||= mended($u, $scenario);
             push @wrong, "$u->{what}: $wrong" if $wrong;
 
             # one that has made rows has its statements prepared: not as traced

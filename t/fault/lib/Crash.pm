@@ -26,8 +26,9 @@ use Exam::Wire;
 use Spool ();
 
 our @EXPORT = qw(
-    answered attach audit body detach drained files_below hit more need_strace
-    nginx points put servers start_worker stored upload_of wait_for
+    all_events answered attach audit body detach drained events_of files_below
+    hit kill_nginx more need_strace nginx points post put servers start_worker
+    stored threads upload_of wait_for
 );
 
 our ($Nginx, $Exam) = (undef, '30');
@@ -90,7 +91,9 @@ sub nginx {
         exam_flush_interval => '10s', %$lines), %opt);
     Exam::allow_errors(qr/worker process \d+ exited on signal 9/,
                        qr/exam \w+\(\) for upload "t1-\w+" failed/,
-                       qr/exam \w+\(\) of ".*" in the spool failed/);
+                       qr/exam \w+\(\) of ".*" in the spool failed/,
+                       qr/exam \w+\(\) in the journal failed/,
+                       qr/exam spool is full, the journal's reserve is in/);
 
     answered();
     return $Nginx;
@@ -118,6 +121,18 @@ sub answered {
 }
 
 
+# Master and workers at once: these would go on without it.
+
+sub kill_nginx {
+    my @workers = $Nginx->workers;
+
+    kill 'KILL', @workers;
+    $Nginx->stop('KILL');
+    # who buries them takes his time
+    wait_for { !grep { Spool::proc_state($_) =~ /[^Z]/ } @workers } 5;
+}
+
+
 # One thread in its pool, for the same reason.
 
 sub start_worker {
@@ -127,6 +142,17 @@ sub start_worker {
     wait_for { Spool::redis('CLIENT', 'LIST') =~ /flags=b.*cmd=xreadgroup/ } 20
         or die "the worker does not wait for the doorbell\n";
     return $Spool::Worker->pid;
+}
+
+
+# The threads of a process in the order in which they were made: the main thread
+# is the first.
+
+sub threads {
+    my ($pid) = @_;
+
+    my @tids = sort { $a <=> $b } map { s{.*/}{}r } glob "/proc/$pid/task/*";
+    return @tids;
 }
 
 
@@ -192,6 +218,46 @@ sub put {
 }
 
 
+# Three events of the same student: the answer, undef when there is none.
+
+sub post {
+    my ($u) = @_;
+
+    my $token = $u->{token} //= Exam::token(
+        exam => $Exam, student => $u->{student}, gen => $u->{gen});
+    my $body = sprintf '{"events":[%s]}', join ',', map {
+        qq({"id":"$u->{student}-$_","type":"focus","data":{"n":$_}})
+    } 1 .. 3;
+    my $res = eval {
+        my $c = Exam::Wire->new($Nginx);
+
+        $c->head(POST => '/api/v1/events', [
+            'Content-Type' => 'application/json',
+            Authorization => "Bearer $token",
+            'Content-Length' => length $body ]);
+        $c->send($body);
+        $c->response;
+    };
+
+    $u->{acked} = 202 if $res && $res->{status} == 202;
+    return $res;
+}
+
+
+# The events of a student in the table; three when all are there.
+
+sub events_of {
+    my ($u) = @_;
+
+    my @rows = $Spool::Mysql->sql('SELECT event FROM events'
+        . " WHERE student = '$u->{student}' ORDER BY event");
+    return join ' ', map { $_->[0] } @rows;
+}
+
+
+sub all_events { return join ' ', map { "$_[0]{student}-$_" } 1 .. 3 }
+
+
 sub files_below {
     my ($folder, $pattern) = @_;
 
@@ -208,7 +274,8 @@ sub files_below {
         }
     }
 
-    return sort @found;
+    @found = sort @found;
+    return @found;
 }
 
 
@@ -365,12 +432,11 @@ sub calls {
         my ($tid, $text) = $line =~ /^(?:(\d+)\s+)?(.*)$/;
         $tid //= $t->{threads}[0];
 
-        if ($text =~ /^<\.\.\. (\w+) resumed>(.*)$/) {
+        if ($text =~ /^<\.\.\. \w+ resumed>(.*)$/) {
             my $call = delete $open{$tid} or next;
 
-            $call->{leave} = $at;
-            $call->{args} .= $2;
-            ($call->{result}) = $2 =~ /\) += (\S+)/;
+            $call->{args} .= $1;
+            _result($call, $at);
             next;
         }
 
@@ -380,10 +446,8 @@ sub calls {
 
         if ($call->{args} =~ s/ ?<unfinished \.\.\.>$//) {
             $open{$tid} = $call;
-        } elsif ($call->{args} =~ s/\) += (\S+)(.*)$//) {
-            $call->{result} = $1 eq '?' ? undef : $1;
-            $call->{error} = $1 if "$2" =~ /^ (E[A-Z]+)/;
-            $call->{leave} = $at if defined $call->{result};
+        } else {
+            _result($call, $at);
         }
 
         $call->{target} = _target($t, $call, $u);
@@ -391,6 +455,20 @@ sub calls {
     }
 
     return @calls;
+}
+
+
+# A call that was killed has the result "?".
+
+sub _result {
+    my ($call, $at) = @_;
+
+    $call->{injected} = $call->{args} =~ /\(INJECTED\)$/;
+    $call->{args} =~ /^(.*)\)[ ]+=[ ](\S+)(?:[ ](E[A-Z]+)?.*)?$/s or return;
+
+    $call->{args} = $1;
+    return if $2 eq '?';
+    @$call{qw(result error leave)} = ($2, $3, $at);
 }
 
 
@@ -457,6 +535,7 @@ sub names {
     $text =~ s/^\Q$store\E/STORE/;
     $text =~ s{\bpart/[0-9a-f]{2}\b}{part/XX}g;
     $text =~ s/t1-[0-9a-f]{32}/UPLOAD/g;
+    $text =~ s{journal/[0-9a-f-]{36}-\d+-\d+\.log}{journal/LOG};
 
     if ($u) {
         $text =~ s/\Q$u->{sid}\E/SID/g;
