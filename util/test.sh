@@ -11,6 +11,7 @@ help_test()
 {
     cat <<'END'
 usage: ./build.sh test [--dynamic] [--asan] [--clang] [PART|FILE...]
+       ./build.sh test fault [--minutes N]
        ./build.sh test mutations [NAME...]
 
 Builds and runs tests; the last lines are prove's, exit 0 when all passed.
@@ -32,6 +33,18 @@ under AddressSanitizer and UBSan.
   --asan      sanitizers, nginx's pools in debug mode
   --clang     compiled by clang
 
+`fault` by itself runs all of t/fault: more crash points than the test of
+everything has time for, errors at them, and a random storm of a minute:
+processes killed and stopped, Redis emptied, the disk full or slow, nginx
+reloaded and replaced, clients that vanish, hang, crawl and lie.
+
+  --minutes N   a storm of N minutes, with at least N/2 faults of each kind and
+                250 N acknowledgements; from 20 on Redis is away for 5 minutes
+                under 1,000 candidates, too, and MySQL for 10
+  EXAM_SEED=N   the faults of the storm that printed this seed, in their order
+
+A storm that finds something keeps its folder and names it.
+
 `mutations` breaks the code in a copy of the tree, one rule after the other
 (t/mutations/*.sed), and shows that the test named there turns red.  It takes
 long and is no part of the above.
@@ -45,12 +58,18 @@ END
 
 cmd_test()
 {
-    local base=static compiler=${CC:-gcc} chosen=no parts=() run
+    local base=static compiler=${CC:-gcc} chosen=no parts=() minutes=''
 
     while [ $# -gt 0 ]; do
         case $1 in
         --dynamic | --asan) base=${1#--}; chosen=yes ;;
         --clang) compiler=clang; chosen=yes ;;
+        --minutes)
+            [ $# -gt 1 ] || usage_error "--minutes takes a number"
+            minutes=$2
+            shift
+            ;;
+        --minutes=*) minutes=${1#*=} ;;
         mutations) shift; test_mutations "$@"; return ;;
         -*) usage_error "unknown option \"$1\"" ;;
         *)
@@ -62,6 +81,12 @@ cmd_test()
         esac
         shift
     done
+
+    LIMIT=900
+    case " ${parts[*]} " in
+    *" fault "*) need_long "$minutes" ;;
+    *) [ -z "$minutes" ] || usage_error "--minutes is of the part fault" ;;
+    esac
 
     need_var
     lock_made
@@ -85,6 +110,30 @@ cmd_test()
     unlock_made
     cd "$ROOT"
     exec prove -j "${JOBS:-2}" "${TESTS[@]}" </dev/null
+}
+
+
+# need_long MINUTES: part fault chosen by name, with whatever takes long.
+
+need_long()
+{
+    local minutes=$1
+
+    export EXAM_FAULT=1
+    LIMIT=3600
+
+    [ -n "$minutes" ] || return 0
+
+    [[ $minutes =~ ^[1-9][0-9]{0,3}$ ]] \
+        || usage_error "\"$minutes\" is no number of minutes"
+
+    export EXAM_STORM_MINUTES=$minutes
+    LIMIT=$((minutes * 120 + 3600))
+
+    if [ "$minutes" -ge 20 ]; then
+        export EXAM_AWAY_SECONDS=${EXAM_AWAY_SECONDS:-300}
+        export EXAM_AWAY_CANDIDATES=${EXAM_AWAY_CANDIDATES:-1000}
+    fi
 }
 
 
@@ -224,7 +273,7 @@ export EXAM_ROOT='$ROOT' EXAM_BIN='$BUILD/bin' EXAM_FLAVOUR='$FLAVOUR'
 export EXAM_NGINX_TREE='$NGINX_TREE' EXAM_CC='$CC'
 export TEST_NGINX_BINARY='$BUILD/bin/nginx' TEST_NGINX_RANDOMIZE=1
 export TEST_NGINX_LOAD_MODULES='$module'
-exec timeout -k 20 900 $2
+exec timeout -k 20 $LIMIT $2
 END
     chmod +x "$script"
     TESTS+=("${script#"$ROOT"/}")

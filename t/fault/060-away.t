@@ -2,8 +2,8 @@
 # beats and gaps are exact afterwards, every acknowledgement gets its row.
 #
 # EXAM_AWAY_SECONDS, EXAM_AWAY_CANDIDATES: 10 and 100 here; the full size is
-# 300 and 1,000 for Redis (`./build.sh test fault` sets it), twice the time for
-# MySQL.
+# 300 and 1,000 for Redis (`./build.sh test fault --minutes 20` sets it), twice
+# the time for MySQL.
 
 use strict;
 use warnings;
