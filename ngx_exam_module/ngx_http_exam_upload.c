@@ -12,6 +12,7 @@
 
 
 #include "ngx_http_exam_upload.h"
+#include "ngx_http_exam_journal.h"
 
 
 #define NGX_HTTP_EXAM_UPLOAD_LONG   60000   /* ms of a task, then a warning */
@@ -131,6 +132,13 @@ ngx_http_exam_upload_start(ngx_http_exam_upload_t *u)
 
     if (u->writer.spool == -1 || u->writer.ready == -1) {
         ngx_http_exam_upload_fail(u, EXAM_ERR_UNAVAILABLE);
+        return;
+    }
+
+    /* what the journal's reserve gave free is not for segments */
+
+    if (ngx_http_exam_journal_full()) {
+        ngx_http_exam_upload_fail(u, EXAM_ERR_DISK_FULL);
         return;
     }
 
