@@ -469,9 +469,9 @@ ngx_http_exam_journal_done(ngx_event_t *ev)
 
     j->busy = 0;
 
-    if (j->file.released) {
+    if (j->file.released && !j->mcf->zone->shared->journal_full) {
         j->mcf->zone->shared->journal_full = 1;
-        ngx_log_error(NGX_LOG_ALERT, j->log, 0,
+        ngx_log_error(NGX_LOG_ALERT, j->log, j->file.released,
                       "exam spool is full, the journal's reserve is in use");
     }
 

@@ -65,12 +65,12 @@ ngx_http_exam_journal_file_write(ngx_http_exam_journal_file_t *f,
             return -1;
         }
 
+        f->released = f->error;
+        f->error = 0;
+
         if (ngx_http_exam_journal_file_release(f) != 0) {
             return -1;
         }
-
-        f->released = 1;
-        f->error = 0;
     }
 }
 

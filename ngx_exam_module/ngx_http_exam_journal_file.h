@@ -32,7 +32,7 @@ typedef struct {
     int                 error;      /* errno of the call that failed, or 0 */
     const char         *call;
     uint64_t            sync_us;
-    int                 released;   /* the reserve was given up for this */
+    int                 released;   /* errno that took the reserve, or 0 */
 
     /* of the threads alone; dir and fd are -1 at first */
 
