@@ -153,5 +153,36 @@ start_worker();
     is(rows(segment($m)), 1, 'one row');
 }
 
+# ---- two nodes that were apart: each has acknowledged a content of its own
+
+{
+    my $m = offer(data => 'of this node', n => 7, ring => 0, info => 0);
+
+    # Redis has heard of the other node's first
+
+    my $field = "$m->{session}:$m->{kind}:$m->{n}";
+    my $other = 'n2-' . '5' x 32;
+
+    redis('HSET', 'exam:{30}:seg:S001', $field,
+          "received n2 $other 5 " . 'a' x 64);
+
+    $m = offer(%$m, data => 'of this node');
+    ok(settled($m), 'what this node has is stored');
+    is((ledger($m))[2], $m->{id}, 'the ledger names what is stored');
+
+    # the other node's worker has its row: here its file comes by this spool
+
+    my $o = offer(data => 'of the other node', n => 7, node => 'n2');
+    ok((wait_for { row($o) }), 'the other one has a row, too');
+    is(row($o)->{variant}, 1, 'flagged as variant 1');
+    is(row($o)->{node}, 'n2', 'of its node');
+    ok(-e path($m) && -e path($o), 'both files are kept');
+    is((ledger($m))[0], 'stored', 'the number is stored');
+    is((ledger($m))[2], $m->{id}, 'by the first upload still');
+    is(redis('HGET', 'exam:{30}:stored', "S001:$m->{session}:resend"), undef,
+       'nobody is asked for it');
+    like(worker_log(), qr/other content/, 'and it is logged');
+}
+
 stop_worker();
 done_testing();
