@@ -180,6 +180,28 @@ is(put(5, 'content 5')->{status}, 201, 'the first one comes');
 resends([6 .. 25], 'the last one is asked for');
 
 
+# ---- the ledger says refused, nobody has told this node: what it holds as
+# received does not answer
+
+$worker->stop;
+
+for my $what ('the same content', 'another one') {
+    my $n = $what eq 'another one' ? 41 : 40;
+    my $field = "$session:screen:$n";
+    my $got = put($n, 'the same content');
+
+    is($got->{status}, 201, "upload $n");
+    ok((Exam::wait_for { Exam::redis_cmd('HGET', 'exam:{30}:seg:S001',
+                                         $field) }), 'the ledger knows it');
+    Exam::redis_cmd('HSET', 'exam:{30}:seg:S001', $field,
+                    "refused t1 $got->{json}{id} - - wrong_size");
+
+    my $res = put($n, $what);
+    is($res->{status}, 201, "$what is a new upload");
+    isnt($res->{json}{id}, $got->{json}{id}, 'with an id of its own');
+}
+
+
 # ---- Redis away: wanted is known here, and taken
 
 Exam::redis()->stop;
