@@ -1,8 +1,9 @@
-# Power loss: three uploads on their way through nginx and exam-worker are
-# traced, and at each moment spool and store are laid out with what a disk must
-# have kept by then, and with what else it may have kept.  nginx and the worker
-# start on that under another boot id: whatever had been acknowledged before the
-# moment is stored once and whole, anything else is stored whole or gone.
+# Power loss: three uploads and two posts of events are traced on their way
+# through nginx and exam-worker, and at each moment spool and store are laid out
+# with what a disk must have kept by then, and with what else it may have kept.
+# nginx and the worker start on that under another boot id: whatever had been
+# acknowledged before the moment is stored once and whole, anything else is
+# stored whole or gone; events are in the table.
 
 use strict;
 use warnings;
@@ -23,19 +24,34 @@ my $trace = attach(pids => [answered(), $Spool::Worker->pid], follow => 1,
                    size => 400_000);
 my @uploads = map { upload_of(size => 30_000, what => "upload $_") } 1 .. 3;
 
-put($_) for @uploads;
-wait_for { Spool::rows() == @uploads && drained(0) } 20;
+my @events = map { upload_of(what => "events $_") } 1, 2;
+
+post($events[0]);
+put($uploads[0]);
+put($uploads[1]);
+post($events[1]);
+put($uploads[2]);
+
+wait_for {
+    Spool::rows() == @uploads && drained(0)
+        && !grep { events_of($_) ne all_events($_) } @events;
+} 20;
 detach($trace);
 $power->read($trace);
 
-is scalar($power->acks), 3, 'three acknowledgements are traced';
-cmp_ok scalar($power->commits), '>=', 1, 'and a COMMIT';
+is scalar($power->acks), 5, 'five acknowledgements are traced';
+is scalar(grep { $power->committed($_->{id}) } @uploads), 3,
+    'and the COMMIT of each upload';
 
 my %known = map { $_->{id} => $_ } @uploads;
-is scalar(grep { $known{$_->{id}} } $power->acks), 3, 'of the three uploads';
+is scalar(grep { $known{$_->{id} // ''} } $power->acks), 3,
+    'of the three uploads';
+is scalar(grep { $_->{events} } $power->acks), 2, 'and of the events';
 
 kill_nginx();
 $Spool::Worker->stop('KILL');
+# a journal is read again from its start: its rows may be there already
+$Spool::Mysql->sql('DELETE FROM journal_positions; DELETE FROM events');
 $Spool::Mysql->sql('CREATE TABLE kept AS SELECT * FROM recordings');
 
 
@@ -44,12 +60,11 @@ $Spool::Mysql->sql('CREATE TABLE kept AS SELECT * FROM recordings');
 sub table_of {
     my ($moment) = @_;
 
-    my $commits = grep { $_ <= $moment } $power->commits;
-    my @ids = map { "'$_->[0]'" } $Spool::Mysql->sql(
-        'SELECT upload_id FROM kept ORDER BY stored_at, id');
-    my $in = join ',', "''", @ids[0 .. $commits - 1];
+    my $in = join ',', "''", map { "'$_->{id}'" }
+        grep { $power->committed($_->{id}) <= $moment } @uploads;
 
-    $Spool::Mysql->sql('DELETE FROM recordings; INSERT INTO recordings'
+    $Spool::Mysql->sql('DELETE FROM journal_positions; DELETE FROM events;'
+                       . ' DELETE FROM recordings; INSERT INTO recordings'
                        . " SELECT * FROM kept WHERE upload_id IN ($in)");
 }
 
@@ -59,8 +74,9 @@ sub table_of {
 sub recovered {
     my ($moment) = @_;
 
-    my %acked = map { $_->{id} => 1 } grep { $_->{at} <= $moment }
-                $power->acks;
+    my @acks = grep { $_->{at} <= $moment } $power->acks;
+    my %acked = map { $_->{id} => 1 } grep { $_->{id} } @acks;
+    my @told = @events[0 .. (grep { $_->{events} } @acks) - 1];
 
     return 'not drained: ' . join ' ', files_below(Exam::spool(),
                                                    qr/\.(?:rec|info)$/)
@@ -79,6 +95,11 @@ sub recovered {
 
         my $wrong = stored($u);
         return "$u->{what}: $wrong" if $wrong;
+    }
+
+    for my $u (@told) {
+        wait_for { events_of($u) eq all_events($u) } 10
+            or return "$u->{what}: " . events_of($u);
     }
 
     my @files = grep !/\.(?:json|tmp)$/, files_below(Exam::recordings(),
@@ -117,7 +138,7 @@ for my $moment ($power->moments) {
 
 is_deeply \@wrong, [], 'nothing acknowledged is lost, nothing is half'
     or diag join "\n", @wrong;
-cmp_ok $count{$_} // 0, '>', 0, "states with $_ acknowledged" for 0 .. 3;
+cmp_ok $count{$_} // 0, '>', 0, "states with $_ acknowledged" for 0 .. 5;
 note sprintf '%d states of %d moments, %.1f s', scalar(keys %seen),
     scalar($power->moments), time - $start;
 

@@ -124,6 +124,7 @@ sub _name {
 
     my $names = $self->{names};
     my $op = { kind => $kind, paths => \@paths, at => $call->{leave},
+               tid => $call->{tid},
                dirs => { map { s{/[^/]*$}{}r => 1 } @paths },
                text => join ' ', $kind, map { Crash::names($_) } @paths };
 
@@ -278,7 +279,7 @@ sub _do_sendto { return _do_writev(@_) }
 sub _do_recvfrom {
     my ($self, $call) = @_;
 
-    push @{ $self->{commits} }, $call->{leave}
+    push @{ $self->{commits} }, { at => $call->{leave}, tid => $call->{tid} }
         if $call->{target} eq 'mysql COMMIT';
 }
 
@@ -287,7 +288,23 @@ sub _do_recvfrom {
 
 sub acks { return @{ $_[0]{acks} // [] } }
 
-sub commits { return @{ $_[0]{commits} // [] } }
+sub commits { return map { $_->{at} } @{ $_[0]{commits} // [] } }
+
+
+# When the row of an upload was committed: last before its manifest went.
+
+sub committed {
+    my ($self, $id) = @_;
+
+    my ($gone) = grep { $_->{kind} eq 'unlink'
+                        && $_->{paths}[0] =~ m{/work/\Q$id\E\.info$} }
+                      $self->ops or return;
+    my ($last) = reverse grep { $_->{tid} == $gone->{tid}
+                                && $_->{at} < $gone->{at} }
+                              @{ $self->{commits} // [] };
+
+    return $last ? $last->{at} : undef;
+}
 
 sub ops { return @{ $_[0]{ops} } }
 
