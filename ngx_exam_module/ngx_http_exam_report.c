@@ -22,6 +22,8 @@
 #define NGX_HTTP_EXAM_REPORT_CALLS    4     /* on the way */
 #define NGX_HTTP_EXAM_REPORT_TICK     256   /* calls a tick */
 #define NGX_HTTP_EXAM_REPORT_LOOK     1000  /* deliveries a call */
+#define NGX_HTTP_EXAM_REPORT_LATE     5     /* s */
+#define NGX_HTTP_EXAM_REPORT_LATES    64    /* records a call */
 
 
 /* a record on its way to the disk */
@@ -41,6 +43,16 @@ typedef struct {
     uint8_t                          student_len;
     uint8_t                          student[EXAM_STUDENT_MAX];
 } ngx_http_exam_report_from_t;
+
+
+/* what the journal has not been told for long */
+
+typedef struct {
+    ngx_http_exam_command_record_t   record;
+    ngx_http_exam_report_from_t      from;
+    uint8_t                          exam_len;
+    uint8_t                          exam[EXAM_EXAM_MAX];
+} ngx_http_exam_report_late_t;
 
 
 /* one command, and the sessions it is told of */
@@ -70,13 +82,16 @@ static void ngx_http_exam_report_collect_locked(
     ngx_http_exam_report_call_t *call, exam_buf_t *students);
 static ngx_http_exam_command_t *ngx_http_exam_report_first_locked(
     ngx_http_exam_report_call_t *call);
+static ngx_uint_t ngx_http_exam_report_waits_locked(
+    const ngx_http_exam_exam_t *e, const ngx_http_exam_delivery_t *d);
 static ngx_int_t ngx_http_exam_report_send(ngx_http_exam_main_conf_t *mcf,
     const ngx_http_exam_report_call_t *call, const exam_buf_t *students);
 static void ngx_http_exam_report_answer(void *data, redisReply *reply);
 static void ngx_http_exam_report_done(ngx_http_exam_report_call_t *call,
     ngx_uint_t told);
-static void ngx_http_exam_report_copy(ngx_http_exam_report_from_t *from,
-    const ngx_http_exam_session_t *s);
+static void ngx_http_exam_report_late_locked(ngx_http_exam_shard_t *shard,
+    ngx_http_exam_delivery_t *d);
+static void ngx_http_exam_report_late(ngx_http_exam_shard_t *shard);
 
 
 static const char  *ngx_http_exam_report_ops[] = { "sent", "ack" };
@@ -84,6 +99,10 @@ static const char  *ngx_http_exam_report_ops[] = { "sent", "ack" };
 static ngx_uint_t   ngx_http_exam_report_calls;
 static ngx_uint_t   ngx_http_exam_report_left;      /* of this tick */
 static ngx_uint_t   ngx_http_exam_report_turn;
+
+static ngx_http_exam_report_late_t
+    ngx_http_exam_report_lates[NGX_HTTP_EXAM_REPORT_LATES];
+static ngx_uint_t   ngx_http_exam_report_nlate;
 
 
 void
@@ -197,6 +216,7 @@ ngx_http_exam_report_queue_locked(ngx_http_exam_shard_t *shard,
     }
 
     d->queued = 1;
+    d->queued_at = (uint32_t) ngx_time();
     d->next = NULL;
 
     *shard->sh->reports_tail = d;
@@ -329,6 +349,8 @@ ngx_http_exam_report_shard(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_report_collect_locked(call, &students);
     ngx_http_exam_shard_unlock(shard);
 
+    ngx_http_exam_report_late(shard);
+
     if (call->n == 0) {
         ngx_free(call);
         return NGX_DECLINED;
@@ -348,7 +370,7 @@ ngx_http_exam_report_shard(ngx_http_exam_main_conf_t *mcf,
 }
 
 
-/* the first thing that the head of the queue has to tell, and who tells it */
+/* the first thing that the queue has to tell, and all who tell the same */
 
 static void
 ngx_http_exam_report_collect_locked(ngx_http_exam_report_call_t *call,
@@ -375,7 +397,8 @@ ngx_http_exam_report_collect_locked(ngx_http_exam_report_call_t *call,
         if (sh->exams[s->exam].id_len != call->exam_len
             || ngx_memcmp(sh->exams[s->exam].id, call->exam, call->exam_len)
                != 0
-            || !ngx_http_exam_bit(&d->redis[call->record.report], c->bit))
+            || !ngx_http_exam_bit(&d->redis[call->record.report], c->bit)
+            || ngx_http_exam_bit(&d->journal[call->record.report], c->bit))
         {
             p = &d->next;
             continue;
@@ -402,30 +425,37 @@ ngx_http_exam_report_collect_locked(ngx_http_exam_report_call_t *call,
 }
 
 
-/* deliveries that have nothing to tell (any more) leave the queue */
+/*
+ * The first thing to tell that stands in the journal: Redis must not know of an
+ * acknowledgement that a crash can take away, or nobody would ask for it again.
+ * Deliveries that have nothing to tell (any more) leave the queue.
+ */
 
 static ngx_http_exam_command_t *
 ngx_http_exam_report_first_locked(ngx_http_exam_report_call_t *call)
 {
-    ngx_uint_t                  report;
+    ngx_uint_t                  report, look;
     ngx_http_exam_exam_t       *e;
     ngx_http_exam_command_t    *c;
-    ngx_http_exam_delivery_t   *d;
+    ngx_http_exam_delivery_t   *d, **p;
     ngx_http_exam_shard_sh_t   *sh;
 
     sh = call->shard->sh;
+    p = &sh->reports_head;
+    look = NGX_HTTP_EXAM_REPORT_LOOK;
 
-    while ((d = sh->reports_head) != NULL) {
+    while ((d = *p) != NULL && look--) {
         e = &sh->exams[d->session->exam];
-
-        call->exam_len = e->id_len;
-        ngx_memcpy(call->exam, e->id, e->id_len);
 
         for (c = e->commands; c; c = c->next) {
 
             for (report = 0; report < NGX_HTTP_EXAM_REPORTS; report++) {
 
-                if (ngx_http_exam_bit(&d->redis[report], c->bit)) {
+                if (ngx_http_exam_bit(&d->redis[report], c->bit)
+                    && !ngx_http_exam_bit(&d->journal[report], c->bit))
+                {
+                    call->exam_len = e->id_len;
+                    ngx_memcpy(call->exam, e->id, e->id_len);
                     call->record.id = c->id;
                     call->record.report = report;
                     return c;
@@ -433,15 +463,109 @@ ngx_http_exam_report_first_locked(ngx_http_exam_report_call_t *call)
             }
         }
 
-        sh->reports_head = d->next;
+        if (ngx_http_exam_report_waits_locked(e, d)) {
+            ngx_http_exam_report_late_locked(call->shard, d);
+            p = &d->next;
+            continue;
+        }
+
+        *p = d->next;
         d->queued = 0;
 
-        if (sh->reports_head == NULL) {
-            sh->reports_tail = &sh->reports_head;
+        if (d->next == NULL) {
+            sh->reports_tail = p;
         }
     }
 
     return NULL;
+}
+
+
+/* 1: something of a command that is still here is on its way to the journal */
+
+static ngx_uint_t
+ngx_http_exam_report_waits_locked(const ngx_http_exam_exam_t *e,
+    const ngx_http_exam_delivery_t *d)
+{
+    const ngx_http_exam_command_t  *c;
+
+    for (c = e->commands; c; c = c->next) {
+        if (ngx_http_exam_bit(&d->journal[NGX_HTTP_EXAM_REPORT_SENT], c->bit)
+            || ngx_http_exam_bit(&d->journal[NGX_HTTP_EXAM_REPORT_ACK],
+                                 c->bit))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * What a killed process did not write is written at the session's next beat,
+ * but there may be none: here, after some time.
+ */
+
+static void
+ngx_http_exam_report_late_locked(ngx_http_exam_shard_t *shard,
+    ngx_http_exam_delivery_t *d)
+{
+    ngx_uint_t                     report;
+    ngx_http_exam_exam_t          *e;
+    ngx_http_exam_session_t       *s;
+    ngx_http_exam_command_t       *c;
+    ngx_http_exam_report_late_t   *late;
+
+    if ((uint32_t) ngx_time() - d->queued_at < NGX_HTTP_EXAM_REPORT_LATE) {
+        return;
+    }
+
+    s = d->session;
+    e = &shard->sh->exams[s->exam];
+    d->queued_at = (uint32_t) ngx_time();
+
+    for (c = e->commands; c; c = c->next) {
+
+        for (report = 0; report < NGX_HTTP_EXAM_REPORTS; report++) {
+
+            if (!ngx_http_exam_bit(&d->journal[report], c->bit)
+                || ngx_http_exam_report_nlate == NGX_HTTP_EXAM_REPORT_LATES)
+            {
+                continue;
+            }
+
+            late = &ngx_http_exam_report_lates[ngx_http_exam_report_nlate++];
+
+            late->record.id = c->id;
+            late->record.report = report;
+            late->exam_len = e->id_len;
+            ngx_memcpy(late->exam, e->id, e->id_len);
+            late->from.gen = s->gen;
+            ngx_memcpy(late->from.sid, s->sid, EXAM_SID_LEN);
+            late->from.student_len = s->student_len;
+            ngx_memcpy(late->from.student, s->data, s->student_len);
+        }
+    }
+}
+
+
+static void
+ngx_http_exam_report_late(ngx_http_exam_shard_t *shard)
+{
+    ngx_uint_t                    i;
+    ngx_http_exam_report_late_t  *late;
+
+    for (i = 0; i < ngx_http_exam_report_nlate; i++) {
+        late = &ngx_http_exam_report_lates[i];
+
+        (void) ngx_http_exam_report_record(shard, &late->record,
+                                           exam_str_make(late->exam,
+                                                         late->exam_len),
+                                           &late->from);
+    }
+
+    ngx_http_exam_report_nlate = 0;
 }
 
 
@@ -506,27 +630,20 @@ ngx_http_exam_report_answer(void *data, redisReply *reply)
 }
 
 
-/*
- * told: the bits are cleared; who has more to tell, or again, is queued.  What
- * the journal has not been told by now was left by a process that was killed,
- * and the session may never beat again: it is written here.
- */
+/* told: the bits are cleared; who has more to tell, or again, is queued */
 
 static void
 ngx_http_exam_report_done(ngx_http_exam_report_call_t *call, ngx_uint_t told)
 {
-    ngx_uint_t                  i, left, report;
+    ngx_uint_t                  i, report;
     ngx_http_exam_shard_t      *shard;
     ngx_http_exam_command_t    *c;
     ngx_http_exam_delivery_t   *d;
     ngx_http_exam_shard_sh_t   *sh;
 
-    static ngx_http_exam_report_from_t  from[EXAM_ENTRY_STUDENTS];
-
     shard = call->shard;
     sh = shard->sh;
     report = call->record.report;
-    left = 0;
 
     ngx_http_exam_shard_lock(shard);
 
@@ -547,10 +664,6 @@ ngx_http_exam_report_done(ngx_http_exam_report_call_t *call, ngx_uint_t told)
 
         if (told && c != NULL) {
             ngx_http_exam_bit_clear(&d->redis[report], c->bit);
-
-            if (ngx_http_exam_bit(&d->journal[report], c->bit)) {
-                ngx_http_exam_report_copy(&from[left++], d->session);
-            }
         }
 
         if (ngx_http_exam_bits_any(&d->redis[NGX_HTTP_EXAM_REPORT_SENT])
@@ -561,22 +674,4 @@ ngx_http_exam_report_done(ngx_http_exam_report_call_t *call, ngx_uint_t told)
     }
 
     ngx_http_exam_shard_unlock(shard);
-
-    for (i = 0; i < left; i++) {
-        (void) ngx_http_exam_report_record(shard, &call->record,
-                                           exam_str_make(call->exam,
-                                                         call->exam_len),
-                                           &from[i]);
-    }
-}
-
-
-static void
-ngx_http_exam_report_copy(ngx_http_exam_report_from_t *from,
-    const ngx_http_exam_session_t *s)
-{
-    from->gen = s->gen;
-    ngx_memcpy(from->sid, s->sid, EXAM_SID_LEN);
-    from->student_len = s->student_len;
-    ngx_memcpy(from->student, s->data, s->student_len);
 }

@@ -200,6 +200,7 @@ struct ngx_http_exam_delivery_s {
 
     unsigned                      queued:1;
     unsigned                      reporting:1;  /* a call is on the way */
+    uint32_t                      queued_at;    /* s */
 };
 
 
