@@ -78,9 +78,13 @@ sub acks {
     return $n;
 }
 
+my $begin = time;
+
 Storm::blow($seconds, 2 * $seconds + 240, sub {
     return !kinds_short() && acks() >= $least_acks;
 });
+
+my $took = time - $begin;
 
 
 # ---- all is well again: everybody ends what has been begun
@@ -136,6 +140,7 @@ none('lost uploads', @lost);
 none('doubled uploads', @doubled);
 none('files of another content than their rows', wrong_files());
 none('files without a row', files_without_row());
+none('rows that nobody has sent', unknown_rows());
 none('lost events', @lost_events);
 none('commands that are not right', commands_right());
 none('sessions that are not right', sessions_right());
@@ -163,7 +168,7 @@ cmp_ok(scalar @acks, '>=', $least_acks, 'acknowledgements');
 diag 'clients: ' . figures(%count);
 diag sprintf 'storm of %d s: acknowledgements %d, events %d, commands %d, '
     . 'faults %s; variants %d, lost %d, doubled %d, unexplained %s, seed %d',
-    time - $^T, scalar @acks, scalar(() = told('event')),
+    $took, scalar @acks, scalar(() = told('event')),
     scalar(() = told('sent')), figures(%Storm::Struck), scalar(variants()),
     @lost + @lost_events, scalar @doubled, $audit->{unexplained} // 'unknown',
     $seed;

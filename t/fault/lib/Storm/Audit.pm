@@ -17,7 +17,7 @@ use Storm;
 
 our @EXPORT = qw(acknowledged commands_right crashes doubles figures
                  files_without_row lost_events lost_uploads sessions_right
-                 settled spool_left told variants wrong_files);
+                 settled spool_left told unknown_rows variants wrong_files);
 
 my $json = JSON::PP->new->canonical->utf8;
 my (%told, %row, @rows);
@@ -105,10 +105,20 @@ sub doubles {
 }
 
 
-# Rows that nobody was promised and nobody may have caused: a client that left
-# before its answer says `maybe`.
+# Other content of a segment that was acknowledged while nothing knew of the
+# first one.
 
 sub variants { return grep { $_->[4] > 0 } rows() }
+
+
+# Rows that no client has asked for: one whose answer was lost says `maybe`.
+
+sub unknown_rows {
+    my %sent = map { ("@$_" => 1) } told('ack'), told('maybe');
+
+    rows();
+    return grep { !$sent{$_} } sort keys %row;
+}
 
 
 sub wrong_files {

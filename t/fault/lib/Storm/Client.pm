@@ -4,7 +4,7 @@ package Storm::Client;
 # what it did not expect, it writes into a file of its own, a line each:
 #
 #   ack SESSION KIND N SHA256    201 or 200: stored for ever
-#   maybe SESSION KIND N SHA256  sent whole, and no answer
+#   maybe SESSION KIND N SHA256  sent, and neither acknowledged nor a conflict
 #   event SESSION ID             202
 #   acked STUDENT ID             a 200 to a heartbeat that acknowledges ID
 #   session STUDENT SESSION GEN  a login
@@ -233,9 +233,9 @@ sub uploader {
         }
 
         $c->upload($n, $body) or last;
-        $c->twice_other($n, $body) if rand() < 0.03;
+        $c->twice_other(int rand $n + 1, $body) if rand() < 0.03;
         $c->again if rand() < 0.02;
-        $c->pause(1.0);
+        $c->pause(1.6);
     }
 }
 
@@ -473,7 +473,8 @@ sub twice {
 
 
 # A number that was acknowledged, with other content: a conflict, or, where
-# nothing knows of the first one at the moment, a variant.
+# nothing knows of the first one at the moment, a variant.  The body is that of
+# another number.
 
 sub twice_other {
     my ($c, $n, $body) = @_;
@@ -485,8 +486,9 @@ sub twice_other {
 
     $c->tell('count client other content');
     $c->expected('other content', $res, 409, 201, 503, 507);
-    $c->tell(($res ? 'ack' : 'maybe') . " $c->{sid} screen $n $sha256")
-        if !$res || $res->{status} == 201;
+    $c->tell(($res && $res->{status} == 201 ? 'ack' : 'maybe')
+             . " $c->{sid} screen $n $sha256")
+        unless $res && $res->{status} == 409;
 }
 
 
@@ -678,9 +680,10 @@ sub staff {
                 last;
             }
 
-            $out =~ s/\s+/ /g;
-            $c->tell(($rc == 4 || $rc == 5 ? 'count' : 'finding')
-                     . " command send: exit $rc: $out");
+            # 4: busy, 5: away
+            $c->tell($rc == 4 || $rc == 5 ? "count command exit $rc"
+                     : "finding command send: exit $rc: "
+                       . $out =~ s/\s+/ /gr);
             sleep 1;
         }
 
