@@ -203,6 +203,10 @@ ngx_http_exam_peers_worker(void *data, redisReply *reply)
         { "failed_total",
           offsetof(ngx_http_exam_peers_t, worker_failed_total) },
         { "ready", offsetof(ngx_http_exam_peers_t, worker_ready) },
+        { "journal_lag_bytes",
+          offsetof(ngx_http_exam_peers_t, journal_lag_bytes) },
+        { "journal_refused_total",
+          offsetof(ngx_http_exam_peers_t, journal_refused_total) },
         { "mysql_latency_ms",
           offsetof(ngx_http_exam_peers_t, mysql_latency_ms) },
         { "mysql_connections",
@@ -316,6 +320,8 @@ ngx_http_exam_peers_forget(void)
     peers->worker_stored_total = NGX_HTTP_EXAM_UNKNOWN;
     peers->worker_failed_total = NGX_HTTP_EXAM_UNKNOWN;
     peers->worker_ready = NGX_HTTP_EXAM_UNKNOWN;
+    peers->journal_lag_bytes = NGX_HTTP_EXAM_UNKNOWN;
+    peers->journal_refused_total = NGX_HTTP_EXAM_UNKNOWN;
     peers->mysql_latency_ms = NGX_HTTP_EXAM_UNKNOWN;
     peers->mysql_connections = NGX_HTTP_EXAM_UNKNOWN;
     peers->mysql_max_connections = NGX_HTTP_EXAM_UNKNOWN;

@@ -32,6 +32,8 @@ typedef struct {
     int64_t      worker_stored_total;
     int64_t      worker_failed_total;
     int64_t      worker_ready;
+    int64_t      journal_lag_bytes;
+    int64_t      journal_refused_total;
     char         mysql_state[16];
     int64_t      mysql_latency_ms;
     int64_t      mysql_connections;

@@ -140,9 +140,14 @@ is_shape($whole->status, { %shape,
 }, 'its figures and those of MySQL');
 is_deeply($whole->get('/ready')->{json}{degraded}, [], 'nothing is degraded');
 
-Exam::redis_cmd('HSET', 'exam:worker:t1', mysql_state => 'down');
+is_deeply($whole->status->{alerts}, [], 'no alert');
+
+Exam::redis_cmd('HSET', 'exam:worker:t1', mysql_state => 'down',
+                journal_refused_total => 1, journal_lag_bytes => 20_000_000);
 $whole = Exam::Api->new(Exam::server());
 ok(looked(sub { "@{ $_[0]{degraded} }" eq 'mysql' }, $whole), 'MySQL is down');
+is_deeply($whole->status->{alerts}, [qw(journal_refused journal_lag)],
+          'records that MySQL refused, and many that wait');
 
 # ---- metrics: Prometheus text
 
