@@ -50,6 +50,9 @@ sub run {
     my @points = points($t, $u, role => sub {
         my ($call) = @_;
         return '' if $scenario->{events} && $call->{target} eq 'redis';
+
+        # nor has the look at the room that is left, which a timer makes
+        return '' if $call->{target} =~ m{^SPOOL$|^SPOOL/journal/reserve};
         return $call->{tid} == $pid ? 'main' : 'pool';
     });
 
@@ -113,9 +116,14 @@ for my $scenario (grep { !$_->{more} || more() } @scenarios) {
     ok $u->{acked}, "$scenario->{name}: is acknowledged, and traced";
     push @$all, $u;
 
-    my (%wanted, @order, %hit, @wrong, %tried);
+    # what stands in one of two traces only is a timer's work, not a step
+    my ($second, undef, @second) = run($scenario);
+    my %steps = map { $_->{id} => 1 } @second;
+    my (%wanted, @order, %hit, @wrong);
 
-    for my $point (@trace) {
+    push @$all, $second;
+
+    for my $point (grep { $steps{$_->{id}} } @trace) {
         push @order, $point->{id} unless $wanted{$point->{id}}++;
     }
 
@@ -150,7 +158,8 @@ for my $scenario (grep { !$_->{more} || more() } @scenarios) {
 
     my @missed = grep { !$hit{$_} } @order;
 
-    is_deeply \@missed, [], "$scenario->{name}: killed at every point";
+    is_deeply \@missed, [], "$scenario->{name}: killed at every point"
+        or diag join "\n", grep { !$hit{$_} } @order;
     is_deeply \@wrong, [], '... and the repeated PUT is satisfied each time';
 
     note sprintf '%s: %d points, %d hit, %d runs, %.1f s', $scenario->{name},

@@ -115,8 +115,20 @@ sub answered {
                =~ / \Q$pid\E#\Q$pid\E: exam redis .* connected/;
     } 20 or die "no worker process finds Redis\n";
 
-    # what it asks Redis first is not what is being looked at
-    sleep 0.02;
+    # what it asks Redis first, and its scan of the spool, are not what is being
+    # looked at: its threads wait for work, system call futex, for a while
+    my $idle = 0;
+
+    wait_for {
+        my (undef, @threads) = threads($pid);
+
+        my @busy = grep { Exam::slurp("/proc/$pid/task/$_/syscall")
+                          !~ /^202 / } @threads;
+
+        $idle = @threads && !@busy ? $idle + 1 : 0;
+        return $idle >= 3;
+    } 5;
+
     return $pid;
 }
 
