@@ -8,6 +8,7 @@ use lib 't/lib';
 use Test::More;
 use Digest::SHA qw(sha256_hex);
 use Fcntl qw(:flock);
+use File::Path qw(make_path);
 
 use Exam;
 use Exam::Wire;
@@ -141,6 +142,38 @@ ok -e "$spool/$_", "kept: $_" for sort grep { !$gone{$_} } keys %file;
 
 is_deeply [files('part/*')], [map { sprintf 'part/%02x', $_ } 0 .. 255],
     'all directories are there';
+
+
+# ---- the commit mark that a start sets is synced before anybody hears of it
+
+SKIP: {
+    my $at = Exam::dir() . '/traced';
+    my $out = "$at.strace";
+    my ($rc) = eval { Exam::run(qw(strace -f -o /dev/null true)) };
+
+    skip 'processes cannot be traced here', 1
+        if $@ || $rc != 0 || ($ENV{EXAM_FLAVOUR} // '') =~ /asan/;
+
+    make_path("$at/ready", "$at/part/ad");
+    Exam::spew("$at/$_", $file{$_})
+        for 'ready/' . id('ad') . '.rec', 'part/ad/' . id('ad') . '.info';
+
+    my $binary = Exam::spew("$at.sh", "#!/bin/sh\nexec strace -D -f -y -o $out"
+        . ' -e trace=renameat,renameat2,fsync ' . Exam::bin('nginx')
+        . ' "$@"' . "\n");
+
+    chmod 0755, $binary;
+
+    my $traced = Exam::server(workers => 1, binary => $binary,
+        http => Exam::http_lines(exam_spool => $at));
+
+    ok eventually(sub {
+        Exam::slurp($out) =~ /^(\d+)\ +renameat2?\(.*ready\/\S+\.info".*\n
+            (?:.*\n)* \g1\ +fsync\(\d+<[^>]*\/ready>\)\ +=\ 0$/mx;
+    }), 'the directory is synced behind it';
+
+    $traced->stop('QUIT');
+}
 
 
 # ---- what waits for the worker is known again
