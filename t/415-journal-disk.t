@@ -177,8 +177,12 @@ for (
     my ($res, $next);
     my $id = "inject-" . ++$n;
 
-    # the answer to a client is written by other calls
-    my @lines = traced($worker, ['-e', "trace=$call", '-e', "inject=$inject"],
+    # its other writes wake the event loop, those of other tasks, too
+    my ($file) = sort { -M $a <=> -M $b }
+                 glob "$spool/journal/*-$worker-*.log";
+
+    my @lines = traced($worker, ['-e', "trace=$call", '-e', "inject=$inject",
+                                 $call eq 'write' ? ('-P', $file) : ()],
     sub {
         $res = send_event($api, $token, $id);
         $next = send_event($api, $token, "$id-next");

@@ -31,6 +31,7 @@ run_mutations()
 
         if mutation_caught "$file"; then
             say "ok $n - $name: $(mutation_title "$file")"
+            mutant_why
         else
             say "not ok $n - $name: $(mutation_title "$file")"
             sed 's/^/# /' <<<"$WHY"
@@ -167,10 +168,19 @@ mutant_green()
 }
 
 
+# What the test said first, for whoever asks whether that is the point.
+
+mutant_why()
+{
+    grep -m 1 -E "^ *# *Failed test '|^ *Failed tests?: " "$MUTANT.log" \
+        | sed "s/^ *#* */#   /" || true
+}
+
+
 mutant_build() { "$MUTANT/build.sh" build > "$MUTANT.log" 2>&1; }
 
 
-# Red is a test's own word; the tools' trouble is not.
+# Red is a test's own word, its first one; the tools' trouble is not.
 
 mutant_run()
 {
@@ -182,7 +192,7 @@ mutant_run()
                 >> "$MUTANT.log" 2>&1
         ;;
     *)
-        "$MUTANT/build.sh" test "$1" > "$MUTANT.log" 2>&1
+        EXAM_FIRST=1 "$MUTANT/build.sh" test "$1" > "$MUTANT.log" 2>&1
         ;;
     esac
 }

@@ -53,6 +53,22 @@ BEGIN {
 }
 
 
+# ---- EXAM_FIRST: the test ends with its first failure, and its servers with it
+
+if ($ENV{EXAM_FIRST}) {
+    my $wrong = 0;
+
+    require Test2::API;
+
+    Test2::API::test2_stack()->top->listen(sub {
+        $wrong ||= $_[1]->causes_fail;
+    });
+    Test2::API::test2_add_callback_context_release(sub {
+        exit 1 if $wrong && $$ == $main_pid;
+    });
+}
+
+
 # ---- private servers, one of each at first use
 
 sub redis {
