@@ -143,7 +143,9 @@ ngx_http_exam_look_wait(ngx_http_request_t *r, ngx_http_exam_segment_t *seg,
     ngx_msec_int_t         left, pause;
     ngx_http_exam_look_t  *w;
 
-    if (ngx_exiting) {
+    /* what is stored changes no more */
+
+    if (ngx_exiting || e->state == EXAM_SEG_STORED) {
         return NGX_OK;
     }
 

@@ -137,6 +137,13 @@ cmp_ok(time - $start, '>=', 1, 'which was waited');
 }
 
 
+# ---- what is stored changes no more: nothing is waited for
+
+{
+    is(answer(ask(0, 30))->{json}{state}, 'stored', 'told at once');
+}
+
+
 # ---- clients that leave
 
 {
