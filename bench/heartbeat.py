@@ -59,7 +59,7 @@ class Bench:
         spool.mkdir(exist_ok=True)
 
         self.exam = Nginx(self.folder, f"exam-{name}", f"""
-    exam_zone exam:{max(16, sessions * 2 // 1000)}m shards=4;
+    exam_zone exam:{max(16, sessions * 5 // 2000)}m shards=4;
     exam_redis unix:{self.redis.socket};
     exam_key_file {beat.keys};
     exam_node n1;
