@@ -144,7 +144,8 @@ ok((Exam::wait_for { my $s = sets($one, $new->{token}, $old->{session},
 
 for ([Exam::sid('30', 'S002', 1), 'of another'],
      [Exam::sid('30', 'S001', 99), 'that was never given out'],
-     [$two->login('30', 'S002')->{json}{session}, 'that another one has'])
+     [$two->login('30', 'S002')->{json}{session}, 'that another one has'],
+     [$one->login('30', 'S003')->{json}{session}, 'that another one has here'])
 {
     my ($sid, $name) = @$_;
 

@@ -28,7 +28,8 @@ my %lines = (exam_heartbeat_interval => '2s', exam_offline_after => '4s',
              exam_flush_interval => '200ms');
 
 my $nginx = Exam::server(workers => 2, http => Exam::http_lines(%lines),
-                         allow => [qr/exam redis/, qr/signal 9/]);
+                         allow => [qr/exam redis/, qr/exam flush/,
+                                   qr/signal 9/]);
 my $api = Exam::Api->new($nginx);
 
 sub records {
@@ -184,6 +185,24 @@ ok(Exam::redis_cmd('ZSCORE', 'exam:{30}:seen', 'S001') >= $mark,
    'which is true');
 is(Exam::redis_cmd('HGET', 'exam:node:t1', 'sessions'), $sessions,
    'and how many sessions it has');
+
+# ---- what Redis does not take is not told as flushed
+
+sub node_hash { return { @{ Exam::redis_cmd('HGETALL', 'exam:node:t1') } } }
+
+Exam::redis_cmd('RENAME', 'exam:{30}:seen', 'kept');
+Exam::redis_cmd('SET', 'exam:{30}:seen', 'not a sorted set');
+$mark = beat($steady);
+
+ok((Exam::wait_for { node_hash()->{now} > $mark + 3000 } 20),
+   'rows that Redis does not take');
+ok(node_hash()->{flushed_at} <= $mark, 'are not flushed, and not said to be');
+
+Exam::redis_cmd('RENAME', 'kept', 'exam:{30}:seen');
+ok((Exam::wait_for { node_hash()->{flushed_at} > $mark } 20),
+   'until they are');
+ok(Exam::redis_cmd('ZSCORE', 'exam:{30}:seen', 'S001') >= $mark,
+   'which is true again');
 
 # ---- Redis away: gaps as ever, the outage, and what is flushed stands
 

@@ -215,6 +215,29 @@ start_worker();
 }
 
 
+# ---- a node that lives, and cannot tell who was there
+
+{
+    forget();
+    my $then = time;
+    during { time > $then + 1 };
+
+    my $told = Exam::now_ms();
+    delete $beats{N1};
+    delete $nodes{t9};
+    $then = time;
+
+    during {
+        redis('HSET', 'exam:node:t9', now => Exam::now_ms(),
+              flushed_at => $told, started_at => 1);
+        time > $then + 4;
+    };
+    is_deeply([declared()], [], 'what a node has not flushed is no silence');
+    $beats{N1} = 1;
+    $nodes{t9} = 1;
+}
+
+
 # ---- two workers, one lease
 
 my $second = Exam::dir() . '/second.ini';
