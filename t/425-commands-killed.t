@@ -17,6 +17,8 @@ use Exam::Process;
 
 Exam::allow_errors(qr/worker process \d+ exited on signal 9/);
 
+$SIG{PIPE} = 'IGNORE';
+
 my $redis = Exam::redis(aof => 1);
 my $code = $Exam::Api::Code;
 
