@@ -17,20 +17,16 @@
 
 
 typedef struct {
-    exam_arena_t  *arena;
-    uint32_t       given;
     exam_str_t     reason;
 } worker_note_t;
 
 
 static bool worker_refused_active(const worker_refused_t *r, exam_str_t exam);
-static exam_err_e worker_refused_member(void *data,
-    const exam_json_value_t *v);
 
 
 static const exam_json_member_t  worker_note_members[] = {
-    { { sizeof("reason") - 1, (const uint8_t *) "reason" }, EXAM_JSON_STRING,
-      offsetof(worker_note_t, reason), 1, EXAM_REASON_MAX, false }
+    EXAM_JSON_MEMBER(worker_note_t, reason, EXAM_JSON_STRING,
+                     1, EXAM_REASON_MAX, false)
 };
 
 
@@ -58,6 +54,7 @@ worker_refused_append(const worker_refused_t *r, exam_redis_t *redis,
     const worker_item_t *item, bool *appended)
 {
     uint8_t        memory[WORKER_ARENA];
+    uint32_t       given;
     exam_err_e     err;
     exam_arena_t   arena;
     worker_note_t  note;
@@ -70,12 +67,11 @@ worker_refused_append(const worker_refused_t *r, exam_redis_t *redis,
 
     exam_arena_init(&arena, memory, sizeof(memory));
 
-    note.arena = &arena;
-    note.given = 0;
     note.reason = exam_str("");
 
-    err = exam_json_parse(exam_str_make(item->raw, item->raw_len), &arena,
-                          worker_refused_member, &note);
+    err = exam_json_object(exam_str_make(item->raw, item->raw_len), &arena,
+                           exam_json_table(worker_note_members), &note,
+                           &given);
 
     if (err != EXAM_OK) {
 
@@ -107,20 +103,4 @@ worker_refused_active(const worker_refused_t *r, exam_str_t exam)
     }
 
     return false;
-}
-
-
-static exam_err_e
-worker_refused_member(void *data, const exam_json_value_t *v)
-{
-    worker_note_t  *note;
-
-    note = data;
-
-    if (v->depth != 1) {
-        return EXAM_OK;
-    }
-
-    return exam_json_take(worker_note_members, 1, v, note->arena, note,
-                          &note->given);
 }

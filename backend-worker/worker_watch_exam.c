@@ -27,13 +27,6 @@ typedef struct {
 
 
 typedef struct {
-    exam_arena_t      *arena;
-    worker_session_t   s;
-    uint32_t           given;
-} worker_member_t;
-
-
-typedef struct {
     size_t           n;
     worker_seat_t   *seats[WORKER_WATCH_ROWS];
 } worker_scores_t;
@@ -46,7 +39,6 @@ static bool worker_exam_follow(worker_watch_t *t, worker_exam_t *e,
 static bool worker_exam_changed(worker_watch_t *t, worker_exam_t *e,
     const redisReply *entries);
 static exam_str_t worker_exam_student(const redisReply *fields);
-static exam_err_e worker_exam_member(void *data, const exam_json_value_t *v);
 static void worker_exam_session(worker_watch_t *t, worker_exam_t *e,
     exam_str_t student, exam_str_t text);
 static worker_seat_t *worker_exam_add(worker_exam_t *e, exam_str_t student);
@@ -63,8 +55,7 @@ static void worker_exam_over(worker_watch_t *t, worker_exam_t *e);
 
 
 #define WORKER_MEMBER(name, type, min, max)                                   \
-    { { sizeof(#name) - 1, (const uint8_t *) #name },                         \
-      type, offsetof(worker_session_t, name), min, max, false }
+    EXAM_JSON_MEMBER(worker_session_t, name, type, min, max, false)
 
 static const exam_json_member_t  worker_session_members[] = {
     WORKER_MEMBER(sid, EXAM_JSON_STRING, EXAM_SID_HEX, EXAM_SID_HEX),
@@ -351,32 +342,18 @@ worker_exam_student(const redisReply *fields)
 }
 
 
-static exam_err_e
-worker_exam_member(void *data, const exam_json_value_t *v)
-{
-    worker_member_t  *m;
-
-    m = data;
-
-    return v->depth != 1 ? EXAM_OK
-           : exam_json_take(worker_session_members,
-                            sizeof(worker_session_members)
-                            / sizeof(worker_session_members[0]), v, m->arena,
-                            &m->s, &m->given);
-}
-
-
 /* a session as it stands in Redis; another one than before begins online */
 
 static void
 worker_exam_session(worker_watch_t *t, worker_exam_t *e, exam_str_t student,
     exam_str_t text)
 {
-    int               node;
-    uint64_t          memory[WORKER_ARENA / sizeof(uint64_t)];
-    exam_arena_t      arena;
-    worker_seat_t    *seat;
-    worker_member_t   m;
+    int                node;
+    uint32_t           given;
+    uint64_t           memory[WORKER_ARENA / sizeof(uint64_t)];
+    exam_arena_t       arena;
+    worker_seat_t     *seat;
+    worker_session_t   s;
 
     /* a session of whom no login was heard of since Redis was emptied */
 
@@ -384,13 +361,13 @@ worker_exam_session(worker_watch_t *t, worker_exam_t *e, exam_str_t student,
         return;
     }
 
-    memset(&m, 0, sizeof(worker_member_t));
-    m.arena = &arena;
-
+    memset(&s, 0, sizeof(worker_session_t));
     exam_arena_init(&arena, memory, sizeof(memory));
 
-    if (exam_json_parse(text, &arena, worker_exam_member, &m) != EXAM_OK
-        || m.given != WORKER_SESSION_ALL || !exam_id_node(m.s.node))
+    if (exam_json_object(text, &arena, exam_json_table(worker_session_members),
+                         &s, &given)
+        != EXAM_OK
+        || given != WORKER_SESSION_ALL || !exam_id_node(s.node))
     {
         exam_log(EXAM_LOG_ERROR, "watch", 0, "malformed session in exam "
                  "\"%s\"", e->id);
@@ -399,7 +376,7 @@ worker_exam_session(worker_watch_t *t, worker_exam_t *e, exam_str_t student,
 
     seat = worker_exam_find(e, student);
 
-    if (m.s.ended.len != 0) {
+    if (s.ended.len != 0) {
 
         if (seat != NULL) {
             seat->active = false;
@@ -408,7 +385,7 @@ worker_exam_session(worker_watch_t *t, worker_exam_t *e, exam_str_t student,
         return;
     }
 
-    node = worker_node_place(t, m.s.node);
+    node = worker_node_place(t, s.node);
 
     if (seat == NULL) {
         seat = node == -1 ? NULL : worker_exam_add(e, student);
@@ -418,8 +395,8 @@ worker_exam_session(worker_watch_t *t, worker_exam_t *e, exam_str_t student,
         }
     }
 
-    if (!exam_str_eq(exam_str_make(seat->sid, strlen(seat->sid)), m.s.sid)) {
-        memcpy(seat->sid, m.s.sid.data, EXAM_SID_HEX);
+    if (!exam_str_eq(exam_str_make(seat->sid, strlen(seat->sid)), s.sid)) {
+        memcpy(seat->sid, s.sid.data, EXAM_SID_HEX);
         seat->sid[EXAM_SID_HEX] = '\0';
 
         seat->view = WORKER_VIEW_ONLINE;
@@ -428,7 +405,7 @@ worker_exam_session(worker_watch_t *t, worker_exam_t *e, exam_str_t student,
         seat->declared = 0;
     }
 
-    seat->login_at = m.s.login_at;
+    seat->login_at = s.login_at;
     seat->node = (uint16_t) node;
     seat->active = true;
 }

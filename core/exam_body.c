@@ -26,13 +26,6 @@ typedef enum {
 
 
 typedef struct {
-    exam_arena_t         *arena;
-    exam_login_body_t    *out;
-    uint32_t              given;
-} exam_login_parse_t;
-
-
-typedef struct {
     int64_t               seq;
     int64_t               client_time;
     exam_str_t            recorder;
@@ -64,7 +57,6 @@ typedef struct {
 } exam_logout_parse_t;
 
 
-static exam_err_e exam_login_value(void *data, const exam_json_value_t *v);
 static exam_err_e exam_beat_value(void *data, const exam_json_value_t *v);
 static exam_err_e exam_beat_member(exam_beat_parse_t *p,
     const exam_json_value_t *v);
@@ -89,25 +81,23 @@ static bool exam_key_is(const exam_json_value_t *v, exam_str_t name);
 static inline void exam_state_member(exam_buf_t *b, exam_str_t name, int64_t n);
 
 
-#define EXAM_MEMBER(type, name, json, min, max)                               \
-    { { sizeof(#name) - 1, (const uint8_t *) #name },                         \
-      json, offsetof(type, name), min, max, false }
-
 static const exam_json_member_t  exam_login_members[] = {
-    EXAM_MEMBER(exam_login_body_t, exam, EXAM_JSON_STRING,
-                0, EXAM_BODY_JSON_MAX),
-    EXAM_MEMBER(exam_login_body_t, student, EXAM_JSON_STRING,
-                0, EXAM_BODY_JSON_MAX),
-    EXAM_MEMBER(exam_login_body_t, code, EXAM_JSON_STRING,
-                0, EXAM_BODY_JSON_MAX)
+    EXAM_JSON_MEMBER(exam_login_body_t, exam, EXAM_JSON_STRING,
+                     0, EXAM_BODY_JSON_MAX, false),
+    EXAM_JSON_MEMBER(exam_login_body_t, student, EXAM_JSON_STRING,
+                     0, EXAM_BODY_JSON_MAX, false),
+    EXAM_JSON_MEMBER(exam_login_body_t, code, EXAM_JSON_STRING,
+                     0, EXAM_BODY_JSON_MAX, false)
 };
 
 
 /* an entry of `missed` has the same two members as the top */
 
 static const exam_json_member_t  exam_beat_members[] = {
-    EXAM_MEMBER(exam_beat_raw_t, seq, EXAM_JSON_INT, 0, EXAM_INT_MAX),
-    EXAM_MEMBER(exam_beat_raw_t, client_time, EXAM_JSON_INT, 0, EXAM_INT_MAX)
+    EXAM_JSON_MEMBER(exam_beat_raw_t, seq, EXAM_JSON_INT,
+                     0, EXAM_INT_MAX, false),
+    EXAM_JSON_MEMBER(exam_beat_raw_t, client_time, EXAM_JSON_INT,
+                     0, EXAM_INT_MAX, false)
 };
 
 #define EXAM_BEAT_SEQ       0x01
@@ -115,16 +105,17 @@ static const exam_json_member_t  exam_beat_members[] = {
 
 
 static const exam_json_member_t  exam_state_members[] = {
-    EXAM_MEMBER(exam_beat_raw_t, recorder, EXAM_JSON_STRING,
-                0, EXAM_BEAT_RECORDER_MAX),
-    EXAM_MEMBER(exam_beat_raw_t, focus, EXAM_JSON_BOOL, 0, 1),
-    EXAM_MEMBER(exam_beat_raw_t, battery, EXAM_JSON_NUMBER, 0, 100),
-    EXAM_MEMBER(exam_beat_raw_t, queued_segments, EXAM_JSON_INT,
-                0, INT32_MAX),
-    EXAM_MEMBER(exam_beat_raw_t, queued_bytes, EXAM_JSON_INT,
-                0, EXAM_INT_MAX),
-    EXAM_MEMBER(exam_beat_raw_t, oldest_unsent_s, EXAM_JSON_INT,
-                0, INT32_MAX)
+    EXAM_JSON_MEMBER(exam_beat_raw_t, recorder, EXAM_JSON_STRING,
+                     0, EXAM_BEAT_RECORDER_MAX, false),
+    EXAM_JSON_MEMBER(exam_beat_raw_t, focus, EXAM_JSON_BOOL, 0, 1, false),
+    EXAM_JSON_MEMBER(exam_beat_raw_t, battery, EXAM_JSON_NUMBER,
+                     0, 100, false),
+    EXAM_JSON_MEMBER(exam_beat_raw_t, queued_segments, EXAM_JSON_INT,
+                     0, INT32_MAX, false),
+    EXAM_JSON_MEMBER(exam_beat_raw_t, queued_bytes, EXAM_JSON_INT,
+                     0, EXAM_INT_MAX, false),
+    EXAM_JSON_MEMBER(exam_beat_raw_t, oldest_unsent_s, EXAM_JSON_INT,
+                     0, INT32_MAX, false)
 };
 
 #define EXAM_STATE_RECORDER 0x01
@@ -133,8 +124,6 @@ static const exam_json_member_t  exam_state_members[] = {
 #define EXAM_STATE_SEGMENTS 0x08
 #define EXAM_STATE_BYTES    0x10
 #define EXAM_STATE_OLDEST   0x20
-
-#define exam_members(t)     t, sizeof(t) / sizeof((t)[0])
 
 
 int
@@ -155,44 +144,19 @@ exam_kind_find(const exam_kinds_t *kinds, exam_str_t name)
 exam_err_e
 exam_login_parse(exam_str_t body, exam_arena_t *arena, exam_login_body_t *out)
 {
-    exam_err_e          err;
-    exam_login_parse_t  p;
+    uint32_t    given;
+    exam_err_e  err;
 
     memset(out, 0, sizeof(exam_login_body_t));
 
-    p.arena = arena;
-    p.out = out;
-    p.given = 0;
-
-    err = exam_json_parse(body, arena, exam_login_value, &p);
+    err = exam_json_object(body, arena, exam_json_table(exam_login_members),
+                           out, &given);
 
     if (err != EXAM_OK) {
         return err;
     }
 
-    return exam_body_given(arena, exam_members(exam_login_members), p.given);
-}
-
-
-static exam_err_e
-exam_login_value(void *data, const exam_json_value_t *v)
-{
-    exam_login_parse_t  *p;
-
-    p = data;
-
-    if (v->depth == 0) {
-        return (v->type == EXAM_JSON_BEGIN_OBJECT
-                || v->type == EXAM_JSON_END_OBJECT)
-               ? EXAM_OK : EXAM_ERR_BAD_TYPE;
-    }
-
-    if (v->depth > 1) {
-        return EXAM_OK;
-    }
-
-    return exam_json_take(exam_members(exam_login_members), v, p->arena,
-                          p->out, &p->given);
+    return exam_body_given(arena, exam_json_table(exam_login_members), given);
 }
 
 
@@ -229,9 +193,7 @@ exam_beat_value(void *data, const exam_json_value_t *v)
     p = data;
 
     if (v->depth == 0) {
-        return (v->type == EXAM_JSON_BEGIN_OBJECT
-                || v->type == EXAM_JSON_END_OBJECT)
-               ? EXAM_OK : EXAM_ERR_BAD_TYPE;
+        return exam_json_top(v);
     }
 
     if (v->depth == 1) {
@@ -299,7 +261,7 @@ exam_beat_member(exam_beat_parse_t *p, const exam_json_value_t *v)
                                                 : EXAM_ERR_BAD_TYPE;
     }
 
-    return exam_json_take(exam_members(exam_beat_members), v, p->arena,
+    return exam_json_take(exam_json_table(exam_beat_members), v, p->arena,
                           &p->raw, &p->given);
 }
 
@@ -322,7 +284,7 @@ exam_beat_state(exam_beat_parse_t *p, const exam_json_value_t *v)
                                                      : EXAM_ERR_BAD_TYPE;
         }
 
-        return exam_json_take(exam_members(exam_state_members), v, p->arena,
+        return exam_json_take(exam_json_table(exam_state_members), v, p->arena,
                               &p->raw, &p->state_given);
     }
 
@@ -366,7 +328,7 @@ exam_beat_missed(exam_beat_parse_t *p, const exam_json_value_t *v)
 
     given = 0;
 
-    err = exam_json_take(exam_members(exam_beat_members), v, p->arena,
+    err = exam_json_take(exam_json_table(exam_beat_members), v, p->arena,
                          &entry, &given);
 
     if (err != EXAM_OK || !(given & EXAM_BEAT_TIME)) {
@@ -522,9 +484,7 @@ exam_logout_value(void *data, const exam_json_value_t *v)
     switch (v->depth) {
 
     case 0:
-        return (v->type == EXAM_JSON_BEGIN_OBJECT
-                || v->type == EXAM_JSON_END_OBJECT)
-               ? EXAM_OK : EXAM_ERR_BAD_TYPE;
+        return exam_json_top(v);
 
     case 1:
         p->place = EXAM_BODY_ELSEWHERE;

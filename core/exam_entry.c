@@ -258,13 +258,7 @@ exam_entry_value(void *data, const exam_json_value_t *v)
 {
     (void) data;
 
-    if (v->depth == 0 && v->type != EXAM_JSON_BEGIN_OBJECT
-        && v->type != EXAM_JSON_END_OBJECT)
-    {
-        return EXAM_ERR_BAD_TYPE;
-    }
-
-    return EXAM_OK;
+    return v->depth == 0 ? exam_json_top(v) : EXAM_OK;
 }
 
 

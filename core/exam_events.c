@@ -49,12 +49,12 @@ static bool exam_event_type(exam_str_t type);
 
 
 static const exam_json_member_t  exam_events_members[] = {
-    { { 2, (const uint8_t *) "id" }, EXAM_JSON_STRING,
-      offsetof(exam_event_raw_t, id), 1, EXAM_EVENT_ID_MAX, false },
-    { { 4, (const uint8_t *) "type" }, EXAM_JSON_STRING,
-      offsetof(exam_event_raw_t, type), 1, EXAM_EVENT_TYPE_MAX, false },
-    { { 11, (const uint8_t *) "client_time" }, EXAM_JSON_INT,
-      offsetof(exam_event_raw_t, client_time), 0, EXAM_EVENTS_TIME_MAX, false }
+    EXAM_JSON_MEMBER(exam_event_raw_t, id, EXAM_JSON_STRING,
+                     1, EXAM_EVENT_ID_MAX, false),
+    EXAM_JSON_MEMBER(exam_event_raw_t, type, EXAM_JSON_STRING,
+                     1, EXAM_EVENT_TYPE_MAX, false),
+    EXAM_JSON_MEMBER(exam_event_raw_t, client_time, EXAM_JSON_INT,
+                     0, EXAM_EVENTS_TIME_MAX, false)
 };
 
 #define EXAM_EVENTS_MUST  0x03          /* id, type */
@@ -105,9 +105,7 @@ exam_events_value(void *data, const exam_json_value_t *v)
     switch (v->depth) {
 
     case 0:
-        return (v->type == EXAM_JSON_BEGIN_OBJECT
-                || v->type == EXAM_JSON_END_OBJECT)
-               ? EXAM_OK : EXAM_ERR_BAD_TYPE;
+        return exam_json_top(v);
 
     case 1:
         return exam_events_list(run, v);
@@ -191,10 +189,8 @@ exam_events_member(exam_events_run_t *run, const exam_json_value_t *v)
     }
 
     if (!exam_str_eq(v->key, exam_str("data"))) {
-        return exam_json_take(exam_events_members,
-                              sizeof(exam_events_members)
-                              / sizeof(exam_events_members[0]),
-                              v, run->arena, &run->raw, &run->members);
+        return exam_json_take(exam_json_table(exam_events_members), v,
+                              run->arena, &run->raw, &run->members);
     }
 
     run->data = (v->type == EXAM_JSON_NULL) ? NULL : v->text.data;

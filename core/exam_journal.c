@@ -134,8 +134,7 @@ static const char *const  exam_cause_names[] = {
     X(reason, EXAM_JSON_STRING, 0, EXAM_RECORD_TEXT_MAX)
 
 #define EXAM_RECORD_MEMBER(name, json, min, max)                              \
-    { { sizeof(#name) - 1, (const uint8_t *) #name },                         \
-      json, offsetof(exam_record_raw_t, name), min, max, false },
+    EXAM_JSON_MEMBER(exam_record_raw_t, name, json, min, max, false),
 #define EXAM_RECORD_PLACE(name, json, min, max)  EXAM_HAS_##name,
 
 static const exam_json_member_t  exam_record_table[] = {
@@ -451,9 +450,7 @@ exam_record_value(void *data, const exam_json_value_t *v)
     p = data;
 
     if (v->depth == 0) {
-        return (v->type == EXAM_JSON_BEGIN_OBJECT
-                || v->type == EXAM_JSON_END_OBJECT)
-               ? EXAM_OK : EXAM_ERR_BAD_TYPE;
+        return exam_json_top(v);
     }
 
     if (v->depth > 1) {
@@ -464,8 +461,8 @@ exam_record_value(void *data, const exam_json_value_t *v)
         return exam_record_data(p, v);
     }
 
-    return exam_json_take(exam_record_table, exam_record_n(exam_record_table),
-                          v, p->arena, &p->raw, &p->given);
+    return exam_json_take(exam_json_table(exam_record_table), v, p->arena,
+                          &p->raw, &p->given);
 }
 
 

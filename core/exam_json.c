@@ -39,6 +39,15 @@ typedef struct {
 } exam_json_parser_t;
 
 
+typedef struct {
+    exam_arena_t              *arena;
+    const exam_json_member_t  *table;
+    size_t                     n;
+    void                      *out;
+    uint32_t                  *given;
+} exam_json_object_t;
+
+
 /* stands before each of yajl's blocks: its realloc does not tell the size */
 
 typedef union {
@@ -72,6 +81,8 @@ static double exam_json_decimal(exam_str_t s);
 static double exam_json_scale(double v, int exponent);
 static exam_err_e exam_json_set(const exam_json_member_t *m,
     const exam_json_value_t *v, exam_arena_t *arena, void *to);
+static exam_err_e exam_json_object_value(void *data,
+    const exam_json_value_t *v);
 
 
 static const yajl_callbacks  exam_json_callbacks = {
@@ -689,6 +700,52 @@ exam_json_set(const exam_json_member_t *m, const exam_json_value_t *v,
     default:
         return EXAM_ERR_INTERNAL;
     }
+}
+
+
+exam_err_e
+exam_json_object(exam_str_t body, exam_arena_t *arena,
+    const exam_json_member_t *table, size_t n, void *out, uint32_t *given)
+{
+    exam_json_object_t  o;
+
+    o.arena = arena;
+    o.table = table;
+    o.n = n;
+    o.out = out;
+    o.given = given;
+
+    *given = 0;
+
+    return exam_json_parse(body, arena, exam_json_object_value, &o);
+}
+
+
+static exam_err_e
+exam_json_object_value(void *data, const exam_json_value_t *v)
+{
+    exam_json_object_t  *o;
+
+    o = data;
+
+    if (v->depth == 0) {
+        return exam_json_top(v);
+    }
+
+    if (v->depth > 1) {
+        return EXAM_OK;
+    }
+
+    return exam_json_take(o->table, o->n, v, o->arena, o->out, o->given);
+}
+
+
+exam_err_e
+exam_json_top(const exam_json_value_t *v)
+{
+    return (v->type == EXAM_JSON_BEGIN_OBJECT
+            || v->type == EXAM_JSON_END_OBJECT)
+           ? EXAM_OK : EXAM_ERR_BAD_TYPE;
 }
 
 

@@ -107,6 +107,30 @@ EXAM_MUST_CHECK exam_err_e exam_json_take(const exam_json_member_t *table,
     size_t n, const exam_json_value_t *v, exam_arena_t *arena, void *out,
     uint32_t *given);
 
+/* an entry of a table; the member is named as the field it is put in */
+
+#define EXAM_JSON_MEMBER(structure, field, json, min, max, nullable)          \
+    { { sizeof(#field) - 1, (const uint8_t *) #field }, json,                 \
+      offsetof(structure, field), min, max, nullable }
+
+/* a table and its length, the two arguments that go together */
+
+#define exam_json_table(t)  t, sizeof(t) / sizeof((t)[0])
+
+
+/*
+ * Parses an object of which nothing but the table's members counts; *given is
+ * all of them that stand there.  Results of parse and take, and of top.
+ */
+
+EXAM_MUST_CHECK exam_err_e exam_json_object(exam_str_t body,
+    exam_arena_t *arena, const exam_json_member_t *table, size_t n, void *out,
+    uint32_t *given);
+
+/* for depth 0 of a callback whose body is an object: OK, else BAD_TYPE */
+
+EXAM_MUST_CHECK exam_err_e exam_json_top(const exam_json_value_t *v);
+
 /*
  * A value that has been parsed, without the white space between its parts: one
  * line, nothing else changed.

@@ -32,19 +32,11 @@ typedef struct {
 
 
 typedef struct {
-    exam_arena_t         *arena;
-    exam_manifest_raw_t   raw;
-    uint32_t              given;
-} exam_manifest_parse_t;
-
-
-typedef struct {
     exam_str_t     type;            /* without parameters */
     const char    *extension;
 } exam_type_t;
 
 
-static exam_err_e exam_manifest_value(void *data, const exam_json_value_t *v);
 static exam_err_e exam_manifest_check(const exam_manifest_raw_t *raw,
     exam_manifest_t *m);
 static bool exam_manifest_hash(const exam_manifest_raw_t *raw,
@@ -59,8 +51,7 @@ static const exam_type_t *exam_type_find(exam_str_t content_type);
 #define EXAM_MANIFEST_INT   INT64_MAX
 
 #define EXAM_MEMBER(name, json, min, max, nullable)                           \
-    { { sizeof(#name) - 1, (const uint8_t *) #name },                         \
-      json, offsetof(exam_manifest_raw_t, name), min, max, nullable }
+    EXAM_JSON_MEMBER(exam_manifest_raw_t, name, json, min, max, nullable)
 #define EXAM_MEMBER_STR(name, max)                                            \
     EXAM_MEMBER(name, EXAM_JSON_STRING, 1, max, false)
 #define EXAM_MEMBER_INT(name, min, max)                                       \
@@ -168,55 +159,33 @@ exam_manifest_int(exam_buf_t *b, const char *name, int64_t n, bool known)
 exam_err_e
 exam_manifest_parse(exam_str_t file, exam_arena_t *arena, exam_manifest_t *m)
 {
-    exam_err_e             err;
-    exam_manifest_parse_t  p;
+    uint32_t             given;
+    exam_err_e           err;
+    exam_manifest_raw_t  raw;
 
     memset(m, 0, sizeof(exam_manifest_t));
-    memset(&p, 0, sizeof(exam_manifest_parse_t));
-
-    p.arena = arena;
+    memset(&raw, 0, sizeof(exam_manifest_raw_t));
 
     /* what a null leaves */
 
-    p.raw.length = -1;
-    p.raw.started_at = -1;
-    p.raw.duration_ms = -1;
-    p.raw.received_at = -1;
-    p.raw.offset_ms = INT64_MIN;
+    raw.length = -1;
+    raw.started_at = -1;
+    raw.duration_ms = -1;
+    raw.received_at = -1;
+    raw.offset_ms = INT64_MIN;
 
-    err = exam_json_parse(file, arena, exam_manifest_value, &p);
+    err = exam_json_object(file, arena, exam_json_table(exam_manifest_members),
+                           &raw, &given);
 
     if (err != EXAM_OK) {
         return err;
     }
 
-    if (p.given != EXAM_MANIFEST_ALL) {
+    if (given != EXAM_MANIFEST_ALL) {
         return EXAM_ERR_MISSING_MEMBER;
     }
 
-    return exam_manifest_check(&p.raw, m);
-}
-
-
-static exam_err_e
-exam_manifest_value(void *data, const exam_json_value_t *v)
-{
-    exam_manifest_parse_t  *p;
-
-    p = data;
-
-    if (v->depth == 0) {
-        return (v->type == EXAM_JSON_BEGIN_OBJECT
-                || v->type == EXAM_JSON_END_OBJECT)
-               ? EXAM_OK : EXAM_ERR_BAD_TYPE;
-    }
-
-    if (v->depth > 1) {
-        return EXAM_OK;
-    }
-
-    return exam_json_take(exam_manifest_members, EXAM_MANIFEST_MEMBERS, v,
-                          p->arena, &p->raw, &p->given);
+    return exam_manifest_check(&raw, m);
 }
 
 

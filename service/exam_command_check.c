@@ -142,17 +142,14 @@ exam_command_check_payload(exam_command_t *c)
     exam_command_payload_t  p;
     uint64_t                memory[EXAM_COMMAND_ARENA / sizeof(uint64_t)];
 
-    static const exam_json_member_t  text = {
-        { 4, (const uint8_t *) "text" }, EXAM_JSON_STRING,
-        offsetof(exam_command_members_t, text), 1, EXAM_COMMAND_PAYLOAD_MAX,
-        false
-    };
+    static const exam_json_member_t  text =
+        EXAM_JSON_MEMBER(exam_command_members_t, text, EXAM_JSON_STRING,
+                         1, EXAM_COMMAND_PAYLOAD_MAX, false);
 
-    static const exam_json_member_t  seconds = {
-        { 7, (const uint8_t *) "seconds" }, EXAM_JSON_INT,
-        offsetof(exam_command_members_t, seconds), -EXAM_COMMAND_EXTRA_MAX,
-        EXAM_COMMAND_EXTRA_MAX, false
-    };
+    static const exam_json_member_t  seconds =
+        EXAM_JSON_MEMBER(exam_command_members_t, seconds, EXAM_JSON_INT,
+                         -EXAM_COMMAND_EXTRA_MAX, EXAM_COMMAND_EXTRA_MAX,
+                         false);
 
     c->payload = c->request->payload;
 
@@ -201,9 +198,7 @@ exam_command_member(void *data, const exam_json_value_t *v)
     p = data;
 
     if (v->depth == 0) {
-        return (v->type == EXAM_JSON_BEGIN_OBJECT
-                || v->type == EXAM_JSON_END_OBJECT) ? EXAM_OK
-                                                    : EXAM_ERR_BAD_TYPE;
+        return exam_json_top(v);
     }
 
     if (v->depth != 1 || p->member == NULL) {

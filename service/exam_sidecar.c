@@ -29,18 +29,10 @@ typedef struct {
 } exam_sidecar_raw_t;
 
 
-typedef struct {
-    exam_arena_t        arena;
-    uint32_t            given;
-    exam_sidecar_raw_t  raw;
-} exam_sidecar_parse_t;
-
-
 static void exam_sidecar_text(exam_buf_t *b, const char *name,
     const char *value);
 static void exam_sidecar_int(exam_buf_t *b, const char *name, int64_t value,
     bool known);
-static exam_err_e exam_sidecar_member(void *data, const exam_json_value_t *v);
 static void exam_sidecar_copy(char *to, exam_str_t from);
 static void exam_recording_number(exam_stmt_t *s, unsigned i, int64_t value,
     bool known);
@@ -49,8 +41,7 @@ static void exam_recording_name(exam_stmt_t *s, unsigned i,
 
 
 #define exam_member(name, type, max)                                          \
-    { { sizeof(#name) - 1, (const uint8_t *) #name }, type,                   \
-      offsetof(exam_sidecar_raw_t, name), 0, max, true }
+    EXAM_JSON_MEMBER(exam_sidecar_raw_t, name, type, 0, max, true)
 
 
 /* the first one tells a side-car from a manifest alone */
@@ -147,9 +138,11 @@ exam_sidecar_int(exam_buf_t *b, const char *name, int64_t value, bool known)
 exam_err_e
 exam_sidecar_parse(exam_str_t file, exam_arena_t *arena, exam_sidecar_t *s)
 {
-    uint8_t               memory[EXAM_SIDECAR_ARENA];
-    exam_err_e            err;
-    exam_sidecar_parse_t  p;
+    uint8_t             memory[EXAM_SIDECAR_ARENA];
+    uint32_t            given;
+    exam_err_e          err;
+    exam_arena_t        texts;
+    exam_sidecar_raw_t  raw;
 
     err = exam_manifest_parse(file, arena, &s->m);
 
@@ -161,57 +154,40 @@ exam_sidecar_parse(exam_str_t file, exam_arena_t *arena, exam_sidecar_t *s)
         return EXAM_ERR_BAD_VALUE;
     }
 
-    memset(&p, 0, sizeof(exam_sidecar_parse_t));
-    p.raw.media_ms = -1;
-    p.raw.playable = -1;
-    p.raw.variant = -1;
+    memset(&raw, 0, sizeof(exam_sidecar_raw_t));
+    raw.media_ms = -1;
+    raw.playable = -1;
+    raw.variant = -1;
 
-    exam_arena_init(&p.arena, memory, sizeof(memory));
+    exam_arena_init(&texts, memory, sizeof(memory));
 
-    err = exam_json_parse(file, &p.arena, exam_sidecar_member, &p);
+    err = exam_json_object(file, &texts, exam_json_table(exam_sidecar_members),
+                           &raw, &given);
 
     if (err != EXAM_OK) {
         return err;
     }
 
-    if ((p.given & 1) == 0) {
+    if ((given & 1) == 0) {
         return EXAM_ERR_MISSING_MEMBER;
     }
 
     exam_media_none(&s->media);
 
-    exam_sidecar_copy(s->media.container, p.raw.container);
-    exam_sidecar_copy(s->media.video_codec, p.raw.video_codec);
-    exam_sidecar_copy(s->media.audio_codec, p.raw.audio_codec);
-    exam_sidecar_copy(s->media.reason, p.raw.reason);
+    exam_sidecar_copy(s->media.container, raw.container);
+    exam_sidecar_copy(s->media.video_codec, raw.video_codec);
+    exam_sidecar_copy(s->media.audio_codec, raw.audio_codec);
+    exam_sidecar_copy(s->media.reason, raw.reason);
 
-    s->media.width = (int32_t) p.raw.width;
-    s->media.height = (int32_t) p.raw.height;
-    s->media.media_ms = p.raw.media_ms;
-    s->media.playable = (int32_t) p.raw.playable;
-    s->stored_at = p.raw.stored_at;
-    s->has_variant = p.raw.variant >= 0;
-    s->variant = s->has_variant ? (uint32_t) p.raw.variant : 0;
+    s->media.width = (int32_t) raw.width;
+    s->media.height = (int32_t) raw.height;
+    s->media.media_ms = raw.media_ms;
+    s->media.playable = (int32_t) raw.playable;
+    s->stored_at = raw.stored_at;
+    s->has_variant = raw.variant >= 0;
+    s->variant = s->has_variant ? (uint32_t) raw.variant : 0;
 
     return EXAM_OK;
-}
-
-
-static exam_err_e
-exam_sidecar_member(void *data, const exam_json_value_t *v)
-{
-    exam_sidecar_parse_t  *p;
-
-    p = data;
-
-    if (v->depth != 1) {
-        return EXAM_OK;
-    }
-
-    return exam_json_take(exam_sidecar_members,
-                          sizeof(exam_sidecar_members)
-                          / sizeof(exam_sidecar_members[0]),
-                          v, &p->arena, &p->raw, &p->given);
 }
 
 
