@@ -382,10 +382,12 @@ sub slow_down {
 # ---- the order
 
 # The next fault: everything about it is drawn here, whatever the stack does.
+# Half of them strike with the one before.
 
 sub draw {
-    @deck = map { { kind => $_, pause => 0.5 + rand 3, length => 1 + rand 4,
-                    pick => rand } } shuffle kinds() unless @deck;
+    @deck = map { { kind => $_, length => 1 + rand 4, pick => rand,
+                    pause => rand() < 0.5 ? rand 0.3 : 1 + rand 4 } }
+            shuffle kinds() unless @deck;
     return shift @deck;
 }
 
