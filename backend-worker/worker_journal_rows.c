@@ -16,10 +16,13 @@
 #include <string.h>
 
 
+/* moves on only from where the batch was read: no row changed otherwise */
+
 #define WORKER_POSITION_SQL                                                   \
     "INSERT INTO journal_positions (node, journal, position, updated_at) "    \
-    "VALUES (?,?,?,?) ON DUPLICATE KEY UPDATE position = VALUES(position), "  \
-    "updated_at = VALUES(updated_at)"
+    "VALUES (?,?,?,?) ON DUPLICATE KEY UPDATE "                               \
+    "updated_at = IF(position = ?, VALUES(updated_at), updated_at), "         \
+    "position = IF(position = ?, VALUES(position), position)"
 
 #define WORKER_LEAST(column)                                                  \
     column " = COALESCE(LEAST(" column ", VALUES(" column ")), " column       \
@@ -312,13 +315,22 @@ worker_rows_insert(worker_journal_t *j, worker_table_e table,
 }
 
 
+/*
+ * A position that is not the one in mind: the database was put back under a
+ * connection that stands.  What it has lost is read again.
+ */
+
 static exam_db_e
 worker_rows_position(worker_journal_t *j)
 {
+    int64_t       from;
+    uint64_t      n;
     exam_db_e     rc;
     exam_stmt_t  *s;
 
     s = &j->position;
+    from = j->batch.file->position;
+    n = 0;
 
     rc = exam_stmt_prepare(s, &j->mysql, WORKER_POSITION_SQL);
 
@@ -327,8 +339,22 @@ worker_rows_position(worker_journal_t *j)
         exam_stmt_cstr(s, 1, j->batch.file->name);
         exam_stmt_int(s, 2, j->batch.next);
         exam_stmt_int(s, 3, exam_now_ms());
+        exam_stmt_int(s, 4, from);
+        exam_stmt_int(s, 5, from);
 
         rc = exam_stmt_execute(s);
+        n = exam_stmt_affected(s);
+    }
+
+    /* 1 inserted, 2 updated, 0 neither */
+
+    if (rc == EXAM_DB_OK && (n == 0 || (n == 1 && from != 0))) {
+        j->unknown = true;
+        j->mysql.code = 0;
+        snprintf(j->mysql.error, sizeof(j->mysql.error),
+                 "a position was changed by another program");
+
+        return EXAM_DB_RETRY;
     }
 
     return rc == EXAM_DB_DATA ? EXAM_DB_RETRY : rc;

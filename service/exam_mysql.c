@@ -29,6 +29,7 @@
 
 #define EXAM_DB_DISK_FULL       1021    /* MariaDB */
 #define EXAM_DB_KILLED          1927    /* MariaDB: connection was killed */
+#define EXAM_DB_NO_TABLE        1932    /* MariaDB: not in the engine */
 #define EXAM_DB_TIMEOUT         1969    /* MariaDB: max_statement_time */
 #define EXAM_DB_MAX_TIME        3024    /* MySQL: max_execution_time */
 #define EXAM_DB_SESSION_KILLED  3169
@@ -166,6 +167,16 @@ exam_mysql_trouble(unsigned code)
     case ER_QUERY_INTERRUPTED:
     case ER_MAX_PREPARED_STMT_COUNT_REACHED:
     case ER_UNKNOWN_STMT_HANDLER:
+    case ER_UNKNOWN_COM_ERROR:      /* Galera: not a part of its cluster */
+    case ER_READ_ONLY_MODE:
+    case ER_INNODB_READ_ONLY:
+    case ER_TOO_MANY_CONCURRENT_TRXS:
+    case ER_NOT_KEYFILE:
+    case ER_CRASHED_ON_USAGE:
+    case ER_INDEX_CORRUPT:
+    case ER_TABLESPACE_MISSING:
+    case ER_TABLESPACE_DISCARDED:
+    case EXAM_DB_NO_TABLE:
     case EXAM_DB_TIMEOUT:
     case EXAM_DB_MAX_TIME:
         return true;

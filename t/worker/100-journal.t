@@ -242,5 +242,58 @@ start_worker();
         [qw(sent expired confirmed)], 'queued, sent, expired, confirmed');
 }
 
+
+# ---- a database that is put back while the worker has its positions in mind
+
+{
+    my $rows = 'SELECT COUNT(*) FROM events';
+
+    for my $way ("UPDATE journal_positions SET position = 0",
+                 "DELETE FROM journal_positions")
+    {
+        my $before = one($rows)->[0];
+        ok($before > 0, 'there are rows');
+
+        # as restore --replace does it
+        $mysql->sql("START TRANSACTION; DELETE FROM events; $way; COMMIT");
+        journal_write($file, journal_line(type => 'event', at => 9,
+                                          id => "again$before",
+                                          name => 'x'));
+
+        # a look that was under way may have missed the line
+        ok((wait_for { one($rows)->[0] == $before + 1 } 20),
+           'all that the journals have is taken over again');
+        ok(drained($file), 'up to the end');
+    }
+}
+
+# ---- a server that takes nothing now: that is not the record's fault
+
+{
+    my %what = (1836 => 'read-only', 1047 => 'out of its cluster',
+                1194 => 'with a damaged table');
+
+    for my $code (sort keys %what) {
+        $mysql->sql("CREATE TRIGGER away BEFORE INSERT ON events FOR EACH ROW"
+                    . " SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = $code");
+
+        my $log = length Spool::worker_log();
+        journal_write($file, journal_line(type => 'event', at => 9,
+                                          id => "away$code", name => 'x'));
+
+        ok((wait_for { substr(Spool::worker_log(), $log)
+                           =~ /does not take the journal, waiting/ } 20),
+           "a server $what{$code} is waited for");
+        is(scalar(grep { /^journal-/ } files(Exam::spool() . '/bad')), 0,
+           'the record is not put aside');
+
+        $mysql->sql('DROP TRIGGER away');
+
+        ok(drained($file), 'and taken over later');
+        is(one("SELECT COUNT(*) FROM events WHERE event = 'away$code'")->[0],
+           1, 'with its row');
+    }
+}
+
 is(stop_worker(), 0, 'the worker leaves in order');
 done_testing();
