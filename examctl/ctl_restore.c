@@ -19,6 +19,19 @@
 #define CTL_RESTORE_ROWS     64         /* a statement */
 #define CTL_RESTORE_SQL_MAX  4096
 
+/*
+ * Commands that were sent after the backup are known to clients, nodes and
+ * journals by their ids: AUTO_INCREMENT goes on far behind them, and stays
+ * there when the row is gone.
+ */
+
+#define CTL_RESTORE_SKIP_SQL                                                  \
+    "INSERT INTO commands (id, exam, target, type, issued_by, issued_at, "    \
+    "expires_at) SELECT COALESCE(MAX(id), 0) + 1000000, '', '', '', '', 0, "  \
+    "0 FROM commands"
+
+#define CTL_RESTORE_SKIPPED_SQL  "DELETE FROM commands WHERE exam = ''"
+
 
 typedef struct {
     ctl_t                 *ctl;
@@ -137,6 +150,14 @@ ctl_restore_all(ctl_restore_t *r)
     if (rc == CTL_OK) {
         r->write = true;
         rc = ctl_restore_pass(r);
+    }
+
+    if (rc == CTL_OK
+        && (exam_mysql_exec(&r->ctl->db, CTL_RESTORE_SKIP_SQL) != EXAM_DB_OK
+            || exam_mysql_exec(&r->ctl->db, CTL_RESTORE_SKIPPED_SQL)
+               != EXAM_DB_OK))
+    {
+        rc = ctl_db_failed(r->ctl);
     }
 
     if (rc == CTL_OK) {

@@ -129,6 +129,13 @@ like(ok_ctl('restore', $file), qr/rows restored\nkeys are in "\Q$keys\E"/,
      'restored');
 is(all(), $was, 'all tables are as they were');
 is(Exam::Process::slurp($keys), $key_bytes, 'so is the key file');
+
+sql("INSERT INTO commands (exam, target, type, issued_by, issued_at,"
+    . " expires_at) VALUES ('30', '', 'x', 'me', 1, 2)");
+cmp_ok((sql("SELECT id FROM commands WHERE type = 'x'"))[0][0], '>', 1_000_000,
+       'no command gets the id of one that was sent since the backup');
+sql("DELETE FROM commands WHERE type = 'x'");
+
 is((stat $keys)[2] & 07777, 0600, 'only its owner reads it');
 ok_ctl('rebuild-index');
 is(table('recordings', 'id'), $recordings, 'recordings by rebuild-index');
