@@ -68,6 +68,7 @@
 #define WORKER_EXPIRE        5000   /* ms between looks at deliveries */
 #define WORKER_EXPIRE_AGAIN  60000  /* ms that a transaction may have taken */
 #define WORKER_SETTLE_AGAIN  600000 /* ms of rows settled anew at the start */
+#define WORKER_REDIS_TAIL    60000  /* ms that Redis may have forgotten */
 #define WORKER_RECHECK       3600000            /* ms of side-cars */
 #define WORKER_FIGURES       2000   /* ms */
 #define WORKER_FIGURES_TTL   15     /* s */
@@ -256,8 +257,11 @@ typedef struct {
     worker_batch_t    batch;
     exam_backoff_t    disk;         /* while nothing can be stored */
     char              loaded[EXAM_LOADED_MAX];
+    unsigned          connects;     /* of the Redis that `loaded` is from */
     int64_t           loaded_at;    /* monotonic ms of the next look */
     int64_t           sync_at;
+    int64_t           announced;    /* wall clock ms: to be told again since
+                                       then, 0 nothing */
     int64_t           expire_at;    /* monotonic ms of the next look */
     int64_t           expired;      /* wall clock ms: done until then */
     int64_t           unsettled;    /* stored_at of the oldest, 0 = none */
@@ -426,6 +430,10 @@ exam_redis_e worker_ledger_append(exam_redis_t *redis,
 void worker_ledger_start(worker_t *w);
 void worker_ledger_again(worker_t *w);
 
+/* Redis may have forgotten what was settled since then */
+
+void worker_ledger_doubt(worker_t *w, int64_t since);
+
 
 /* worker_refused.c: exams whose ledger takes what lies in bad/ */
 
@@ -458,6 +466,10 @@ void worker_live_mysql(worker_t *w);
 
 void worker_command_announce(worker_t *w);
 void worker_command_expire(worker_t *w);
+
+/* Redis may have forgotten what was announced since then */
+
+void worker_command_doubt(worker_t *w, int64_t since);
 
 
 /* worker_recheck.c: the last hour's side-cars against the table */

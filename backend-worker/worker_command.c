@@ -1,7 +1,8 @@
 
 /*
  * Commands that their sender could not announce (Redis was away, or the sender
- * died), and deliveries whose command has expired.  Each worker does this for
+ * died) or that Redis may have forgotten since, and deliveries whose command
+ * has expired.  Each worker does this for
  * all exams: what two of them do at the same time, one of them finds done.
  */
 
@@ -12,12 +13,33 @@
 
 
 void
+worker_command_doubt(worker_t *w, int64_t since)
+{
+    if (w->announced == 0 || since < w->announced) {
+        w->announced = since;
+    }
+}
+
+
+void
 worker_command_announce(worker_t *w)
 {
     unsigned     n;
     exam_live_e  rc;
 
-    rc = exam_command_announce_all(&w->mysql, &w->redis, &n);
+    n = 0;
+    rc = EXAM_LIVE_OK;
+
+    if (w->announced != 0
+        && exam_command_forget(&w->mysql, w->announced) != EXAM_DB_OK)
+    {
+        rc = EXAM_LIVE_DB;
+    }
+
+    if (rc == EXAM_LIVE_OK) {
+        w->announced = 0;
+        rc = exam_command_announce_all(&w->mysql, &w->redis, &n);
+    }
 
     if (n != 0) {
         exam_log(EXAM_LOG_NOTICE, "command", 0, "announced %u commands", n);

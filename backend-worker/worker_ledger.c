@@ -279,6 +279,15 @@ worker_ledger_start(worker_t *w)
 
 
 void
+worker_ledger_doubt(worker_t *w, int64_t since)
+{
+    if (w->unsettled == 0 || since < w->unsettled) {
+        w->unsettled = since;
+    }
+}
+
+
+void
 worker_ledger_again(worker_t *w)
 {
     char            path[EXAM_PATH_MAX + 32];

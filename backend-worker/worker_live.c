@@ -27,6 +27,7 @@ typedef struct {
 } worker_announce_t;
 
 
+static void worker_live_doubt(worker_t *w);
 static bool worker_live_refill(worker_t *w);
 static bool worker_live_sync(worker_t *w);
 static exam_live_e worker_live_spool(exam_redis_t *redis, void *data);
@@ -61,7 +62,10 @@ worker_live_tick(worker_t *w)
             return;
         }
 
-    } else if (strcmp(value, w->loaded) != 0) {
+    } else if (w->connects != w->redis.connects
+               || strcmp(value, w->loaded) != 0)
+    {
+        worker_live_doubt(w);
 
         /* filled by somebody else, who does not know this spool */
 
@@ -71,6 +75,7 @@ worker_live_tick(worker_t *w)
     }
 
     memcpy(w->loaded, value, sizeof(value));
+    w->connects = w->redis.connects;
 
     if (now >= w->sync_at) {
         w->sync_at = now + WORKER_SYNC;
@@ -81,6 +86,24 @@ worker_live_tick(worker_t *w)
             worker_command_announce(w);
         }
     }
+}
+
+
+/*
+ * Behind a new connection there may be a Redis that has not got the last it
+ * was told: a replica that took over, a file that was not synced.  Versions
+ * tell of exams and flags; the rest is told again.
+ */
+
+static void
+worker_live_doubt(worker_t *w)
+{
+    int64_t  since;
+
+    since = exam_now_ms() - WORKER_REDIS_TAIL;
+
+    worker_ledger_doubt(w, since);
+    worker_command_doubt(w, since);
 }
 
 

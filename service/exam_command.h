@@ -131,6 +131,13 @@ EXAM_MUST_CHECK exam_live_e exam_command_announce_all(exam_mysql_t *db,
     exam_redis_t *redis, unsigned *n);
 
 /*
+ * What was announced since then is to be announced again: Redis may have
+ * forgotten it.  Twice in the stream is harmless.
+ */
+
+EXAM_MUST_CHECK exam_db_e exam_command_forget(exam_mysql_t *db, int64_t since);
+
+/*
  * For the refill: all unexpired commands of an exam by rising id, each followed
  * by the acks of those who have confirmed it.  Takes the exam's lock.
  */

@@ -339,6 +339,31 @@ exam_announce_one(exam_mysql_t *db, exam_redis_t *redis,
 }
 
 
+exam_db_e
+exam_command_forget(exam_mysql_t *db, int64_t since)
+{
+    exam_db_e    rc;
+    exam_stmt_t  stmt;
+
+    memset(&stmt, 0, sizeof(exam_stmt_t));
+
+    rc = exam_stmt_prepare(&stmt, db, "UPDATE commands SET "
+                           "announced_at = NULL WHERE announced_at >= ? "
+                           "AND expires_at > ?");
+
+    if (rc == EXAM_DB_OK) {
+        exam_stmt_int(&stmt, 0, since);
+        exam_stmt_int(&stmt, 1, exam_now_ms());
+
+        rc = exam_stmt_execute(&stmt);
+    }
+
+    exam_stmt_close(&stmt);
+
+    return rc;
+}
+
+
 exam_live_e
 exam_command_refill(exam_mysql_t *db, exam_redis_t *redis, exam_str_t exam,
     exam_str_t node)

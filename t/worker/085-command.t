@@ -101,6 +101,28 @@ ok((wait_for { redis('EXISTS', 'exam:loaded') }), 'the worker is up');
 }
 
 
+# ---- a fail-over, or a restart, that lost what Redis heard last
+
+{
+    my $m = offer(data => 'stored');
+    ok(settled($m), 'a segment is stored');
+
+    is(command('send', 30, '--to', 'S002', '--type', 'message', '--payload',
+               '{"text":"lost"}'), 0, 'a message');
+
+    my $id = last_id();
+    my ($seg) = @{ redis('KEYS', 'exam:{30}:seg:*') };
+
+    is(scalar(sends($id)), 1, 'is announced');
+
+    redis('DEL', 'exam:{30}:control', $seg);
+    redis('CLIENT', 'KILL', 'TYPE', 'normal');
+
+    ok((wait_for { sends($id) } 20), 'it is announced again');
+    ok(settled($m), 'the segment is told to be stored again');
+}
+
+
 # ---- deliveries expire; who has confirmed it has
 
 {
