@@ -387,8 +387,12 @@ worker_exam_session(worker_watch_t *t, worker_exam_t *e, exam_str_t student,
 
     node = worker_node_place(t, s.node);
 
+    if (node == -1) {
+        return;
+    }
+
     if (seat == NULL) {
-        seat = node == -1 ? NULL : worker_exam_add(e, student);
+        seat = worker_exam_add(e, student);
 
         if (seat == NULL) {
             return;
