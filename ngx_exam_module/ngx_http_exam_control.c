@@ -25,6 +25,7 @@
 
 #define NGX_HTTP_EXAM_CONTROL_LEASE  5      /* intervals of the flush */
 #define NGX_HTTP_EXAM_CONTROL_CALLS  10     /* a stream and tick */
+#define NGX_HTTP_EXAM_CONTROL_ID     (2 * NGX_INT64_LEN + 1)
 
 
 static ngx_int_t ngx_http_exam_control_lease(ngx_http_exam_main_conf_t *mcf);
@@ -244,7 +245,7 @@ ngx_http_exam_control_read(ngx_http_exam_stream_t *st)
     u_char                *last;
     ngx_http_exam_args_t   args;
 
-    u_char  from[2 * NGX_INT64_LEN];
+    u_char  from[NGX_HTTP_EXAM_CONTROL_ID];
 
     if (st->reading || st->calls == 0) {
         return;
@@ -442,7 +443,7 @@ ngx_http_exam_control_again(ngx_http_exam_stream_t *st)
     u_char                *last;
     ngx_http_exam_args_t   args;
 
-    u_char  next[2 * NGX_INT64_LEN];
+    u_char  next[NGX_HTTP_EXAM_CONTROL_ID];
 
     if (!st->round || st->again || st->round_calls == 0) {
         return;
@@ -496,8 +497,8 @@ ngx_http_exam_control_again_answer(void *data, redisReply *reply)
     n = ngx_http_exam_control_page(mcf, st, reply, 1, &last);
 
     if (n == NGX_HTTP_EXAM_CONTROL_COUNT) {
-        st->next.ms = last.ms;
         st->next.seq = last.seq + 1;
+        st->next.ms = last.ms + (st->next.seq == 0);
         ngx_http_exam_control_again(st);
         return;
     }

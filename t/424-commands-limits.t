@@ -127,6 +127,24 @@ ok(wait_given($api, $token{S005}, $one), 'one of 2 KB');
     . "{\"seq\":7}", n => 1);
 is($long->{json}{commands}[0]{payload}{text}, 'y' x 2037, 'over HTTP/1.0');
 
+# ---- a stream whose ids have all the digits there are, and go over
+
+my $far = '18446744073709551614';
+
+Exam::load_exam('far', students => { A => { code => $code } });
+
+my $end = $api->login('far', 'A')->{json}{token};
+
+Exam::redis_cmd('XADD', 'exam:{far}:control', "$far-$far", @send, id => 90);
+ok(wait_given($api, $end, 90), 'the last but one id of its millisecond');
+Exam::redis_cmd('XADD', 'exam:{far}:control', '*', @send, id => 91);
+ok(wait_given($api, $end, '90 91'), 'the last one');
+Exam::redis_cmd('XADD', 'exam:{far}:control', '*', @send, id => 92);
+ok(wait_given($api, $end, '90 91 92'), 'and one of the next');
+
+$end = $api->login('far', 'A')->{json}{token};
+ok(wait_given($api, $end, '90 91 92'), 'a session made since gets all three');
+
 # ---- 256 live ones an exam
 
 Exam::load_exam('full', students => { map { $_ => { code => $code } }
