@@ -330,7 +330,8 @@ void
 ngx_http_exam_delivery_copy_locked(ngx_http_exam_shard_t *shard,
     ngx_http_exam_session_t *s, const ngx_http_exam_session_t *other)
 {
-    ngx_http_exam_delivery_t  *d;
+    ngx_http_exam_delivery_t    *d;
+    const ngx_http_exam_bits_t  *clearing;
 
     if (other->delivery == NULL) {
         return;
@@ -341,6 +342,13 @@ ngx_http_exam_delivery_copy_locked(ngx_http_exam_shard_t *shard,
     if (d != NULL) {
         ngx_http_exam_bits_add(&d->due, &other->delivery->due);
         ngx_http_exam_bits_add(&d->acked, &other->delivery->acked);
+
+        /* the walk may have passed this delivery, but not yet the other one */
+
+        clearing = &shard->sh->exams[s->exam].clearing;
+
+        ngx_http_exam_bits_remove(&d->due, clearing);
+        ngx_http_exam_bits_remove(&d->acked, clearing);
     }
 }
 
