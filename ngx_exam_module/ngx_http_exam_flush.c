@@ -92,6 +92,10 @@ ngx_http_exam_flush_exit(ngx_cycle_t *cycle)
 
     ngx_http_exam_control_exit(mcf);
 
+    /* of sessions that left since the last tick; the journal goes after us */
+
+    ngx_http_exam_presence_flush();
+
     if (ngx_http_exam_flush_event.timer_set) {
         ngx_del_timer(&ngx_http_exam_flush_event);
     }
@@ -141,7 +145,7 @@ ngx_http_exam_flush_all(ngx_http_exam_main_conf_t *mcf)
         }
 
         if (i == 0) {
-            ngx_http_exam_node_tick(mcf, redis.up);
+            ngx_http_exam_node_tick(mcf, &redis);
         }
 
         if (!redis.up) {

@@ -18,28 +18,35 @@ static void ngx_http_exam_node_hash(ngx_http_exam_main_conf_t *mcf,
     int64_t now);
 
 
-static int64_t  ngx_http_exam_node_down;    /* ms, Redis is away since */
 static int64_t  ngx_http_exam_node_told;    /* ms, of the last hash */
 
 
 void
-ngx_http_exam_node_tick(ngx_http_exam_main_conf_t *mcf, ngx_uint_t up)
+ngx_http_exam_node_tick(ngx_http_exam_main_conf_t *mcf,
+    const ngx_http_exam_redis_figures_t *redis)
 {
-    int64_t  now;
+    int64_t                  now;
+    ngx_http_exam_shared_t  *shared;
 
     now = ngx_http_exam_now();
+    shared = mcf->zone->shared;
 
-    if (!up) {
-        if (ngx_http_exam_node_down == 0) {
-            ngx_http_exam_node_down = now;
+    /*
+     * In the zone: a reload in the middle of an outage hides none of it.  A
+     * process that has only begun to connect knows of none.
+     */
+
+    if (!redis->up) {
+        if (redis->away && shared->redis_down == 0) {
+            shared->redis_down = now;
         }
 
         return;
     }
 
-    if (ngx_http_exam_node_down != 0) {
-        ngx_http_exam_node_outage(ngx_http_exam_node_down, now);
-        ngx_http_exam_node_down = 0;
+    if (shared->redis_down != 0) {
+        ngx_http_exam_node_outage(shared->redis_down, now);
+        shared->redis_down = 0;
         ngx_http_exam_node_told = 0;
     }
 
@@ -136,6 +143,12 @@ ngx_http_exam_mark_tick_locked(ngx_http_exam_shard_t *shard, int64_t now)
     sh = shard->sh;
 
     if (sh->mark_left != 0) {
+        return;
+    }
+
+    /* what a reset has taken was never told: until its sessions beat again */
+
+    if (sh->reset_at != 0 && now - sh->reset_at <= shard->zone->gap_limit) {
         return;
     }
 

@@ -15,7 +15,8 @@
 #include "ngx_http_exam_module.h"
 
 
-void ngx_http_exam_node_tick(ngx_http_exam_main_conf_t *mcf, ngx_uint_t up);
+void ngx_http_exam_node_tick(ngx_http_exam_main_conf_t *mcf,
+    const ngx_http_exam_redis_figures_t *redis);
 
 
 /*

@@ -14,6 +14,7 @@
 #define NGX_HTTP_EXAM_LEFT_MAX    256
 
 
+static int64_t ngx_http_exam_presence_born(const ngx_http_exam_shard_t *shard);
 static uint16_t ngx_http_exam_presence_told(int64_t now);
 static ngx_uint_t ngx_http_exam_presence_due(ngx_http_exam_session_t *s,
     int64_t now);
@@ -62,7 +63,8 @@ ngx_http_exam_presence_beat_locked(ngx_http_exam_shard_t *shard,
         p->missed = exam_gap_missed(beat->times, beat->ntimes, offset,
                                     p->from, p->to);
         p->cause = exam_gap_cause(p->from, p->to,
-                                  shard->zone->shared->born, p->missed);
+                                  ngx_http_exam_presence_born(shard),
+                                  p->missed);
     }
 
     if (p->gap || ngx_http_exam_presence_due(s, now)) {
@@ -73,6 +75,15 @@ ngx_http_exam_presence_beat_locked(ngx_http_exam_shard_t *shard,
         p->seq = ngx_max(s->seq, beat->seq);
         s->clock.told = ngx_http_exam_presence_told(now);
     }
+}
+
+
+/* ms, when the memory of its sessions began */
+
+static int64_t
+ngx_http_exam_presence_born(const ngx_http_exam_shard_t *shard)
+{
+    return ngx_max(shard->zone->shared->born, shard->sh->reset_at);
 }
 
 
@@ -159,8 +170,8 @@ ngx_http_exam_presence_before_locked(ngx_http_exam_shard_t *shard,
     p->from = before;
     p->to = first;
     p->missed = s->tried;
-    p->cause = exam_gap_cause(before, first, shard->zone->shared->born,
-                              p->missed);
+    p->cause = exam_gap_cause(before, first,
+                              ngx_http_exam_presence_born(shard), p->missed);
 
     return NGX_OK;
 }

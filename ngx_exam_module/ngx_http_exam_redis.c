@@ -133,6 +133,7 @@ ngx_http_exam_redis_figures(ngx_http_exam_redis_t *redis,
     ngx_http_exam_redis_figures_t *figures)
 {
     figures->up = (redis->state == NGX_HTTP_EXAM_REDIS_READY);
+    figures->away = redis->told;
     figures->pending = redis->pending;
     figures->reconnects = redis->connects ? redis->connects - 1 : 0;
     figures->latency_us = redis->latency_us;

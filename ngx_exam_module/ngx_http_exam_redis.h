@@ -41,6 +41,7 @@ typedef struct ngx_http_exam_redis_s  ngx_http_exam_redis_t;
 
 typedef struct {
     ngx_uint_t                       up;        /* 1: calls are taken */
+    ngx_uint_t                       away;      /* 1: tried in vain, or lost */
     ngx_uint_t                       pending;   /* calls without an answer */
     ngx_uint_t                       reconnects; /* connections but the first */
     ngx_int_t                        latency_us; /* moving mean, -1 none yet */

@@ -338,6 +338,7 @@ ngx_http_exam_shard_reset(ngx_http_exam_shard_t *shard)
 
     sh = shard->sh;
     sh->resets++;
+    sh->reset_at = ngx_http_exam_now();
 
     ngx_memzero(sh->buckets, (sh->mask + 1) * sizeof(void *));
     ngx_memzero(sh->exams, sizeof(sh->exams));

@@ -330,6 +330,7 @@ typedef struct {
     ngx_uint_t                    inflight; /* rows sent, not answered */
 
     /* see ngx_http_exam_node.h: wall clock ms, and rows */
+    int64_t                       reset_at; /* the last reset, 0: none */
     int64_t                       flushed_at;
     int64_t                       mark_before;
     int64_t                       mark_at;
@@ -383,6 +384,7 @@ typedef struct ngx_http_exam_shared_s {
     ngx_atomic_t                  journal_full;     /* no reserve */
     ngx_atomic_t                  journal_failed;   /* s, the last time */
     int64_t                       born;     /* ms, when this memory began */
+    int64_t                       redis_down;   /* away since; 0: it is up */
     ngx_pid_t                     reader;   /* of the control streams: lease */
     ngx_msec_t                    reader_until;
 } ngx_http_exam_shared_t;

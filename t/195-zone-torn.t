@@ -79,15 +79,26 @@ my @tokens = map { $api->login('30', $_)->{json}{token} } 'S001' .. 'S008';
 
 is($api->beat($_, { seq => 1 })->{status}, 200, 'a heartbeat') for @tokens;
 
+# what the node says of itself: (now, flushed_at)
+
+sub node {
+    return map { $_ // 0 }
+           @{ Exam::redis_cmd('HMGET', 'exam:node:t1', 'now', 'flushed_at') };
+}
+
+ok(Exam::wait_for { (node())[1] > 0 }, 'it tells up to when all is in Redis');
+
 my ($pid) = $api->nginx->workers;
 
 SKIP: {
     open my $mem, '+<:raw', "/proc/$pid/mem"
-        or skip "the memory of a process cannot be written here: $!", 16;
+        or skip "the memory of a process cannot be written here: $!", 18;
 
     my @shards = shards($pid, $mem);
 
     is(scalar @shards, 2, 'two shards') or last SKIP;
+
+    my $torn = Exam::now_ms();
 
     tear($mem, $_) for @shards;
 
@@ -106,6 +117,14 @@ SKIP: {
     is($api->me($_)->{status}, 200, 'and /me') for $tokens[0];
     is($api->logout($_)->{status}, 200, 'a logout') for $tokens[1];
     is($api->beat($tokens[1])->{status}, 403, 'which counts');
+
+    # who was heard before, and not again since, is not known to be silent
+
+    my ($now, $flushed);
+
+    ok((Exam::wait_for { ($now, $flushed) = node(); $now > $torn + 3000 } 20),
+       'the node goes on');
+    cmp_ok($flushed, '<=', $torn, 'what it lost is not called flushed');
 
     close $mem;
 }

@@ -219,6 +219,10 @@ while (time < $end) {
     sleep 0.5;
 }
 
+my $reloaded = Exam::now_ms();
+
+ok($nginx->reload, 'a reload meanwhile');
+
 my $to = beat($silent);
 
 is_deeply([@{ gap($silent_sid, $from) // {} }{qw(to cause)}],
@@ -230,7 +234,8 @@ my @outages;
 Exam::wait_for { @outages = records('outage'); @outages >= 1 } 20;
 
 is($outages[0]{what}, 'redis', 'the outage of Redis is told');
-ok($outages[0]{from} >= $down && $outages[0]{from} < $to, 'from when');
+ok($outages[0]{from} >= $down && $outages[0]{from} < $reloaded,
+   'from when: a reload hides none of it');
 ok($outages[0]{to} > $to && $outages[0]{to} <= Exam::now_ms(), 'until when');
 ok(!exists $outages[0]{student}, 'of the node, not of a candidate');
 
