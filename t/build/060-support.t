@@ -49,11 +49,11 @@ like $err, qr/^# lines in the error log:\n#   .*\[error\].*refused/m,
     . "--- error_code: 502\n--- error_log\nConnection refused\n");
 is $rc, 0, 'an error line that the block names passes' or diag "$out$err";
 
-is scalar(Exam::_bad_lines($_)), 1, "seen: $_"
+is scalar(Exam::bad_lines($_)), 1, "seen: $_"
     for '==1==ERROR: AddressSanitizer: heap-use-after-free',
         'x.c:1:2: runtime error: signed integer overflow',
         '2026/01/01 00:00:00 [alert] 1#1: worker process 2 exited';
 
-is scalar(Exam::_bad_lines('[info] 1#1: "[error"')), 0, 'info is no error';
+is scalar(Exam::bad_lines('[info] 1#1: "[error"')), 0, 'info is no error';
 
 done_testing;

@@ -413,7 +413,9 @@ sub request {
 sub allow_errors { push @allowed, @_ }
 
 
-sub _bad_lines {
+# Lines of a log's text that nothing allows.
+
+sub bad_lines {
     my ($text) = @_;
 
     my @patterns = map { ref $_ ? $_ : qr/\Q$_\E/ } @allowed;
@@ -531,7 +533,7 @@ END {
         $_->{name} eq 'nginx' && $_->stop('QUIT', 10)
             for Exam::Process::all();
 
-        my @bad = _bad_lines(join '', $collected, map { slurp($_) } @logs);
+        my @bad = bad_lines(join '', $collected, map { slurp($_) } @logs);
 
         if (@bad) {
             splice @bad, 20 if @bad > 20;

@@ -491,21 +491,25 @@ sub finish {
 }
 
 
-# On a finding the folder stays, with what is in the spool.
+# On a finding, or a death, the folder stays, with what is in the spool.
 
 sub keep {
     my $dir = Exam::dir();
 
-    $File::Temp::KEEP_ALL = 1;
+    return if $File::Temp::KEEP_ALL++;
+
     system 'cp', '-a', "$dir/spool", "$dir/spool.kept" if @mounted;
-    return $dir;
+    warn "# kept: $dir\n";
 }
 
 
 END {
+    my $status = $?;
+
     local $?;
 
     if ($$ == $main_pid) {
+        keep() if $status && $Mysql;
         clear_nginx('QUIT') if $Nginx;
         $_->stop('TERM', 10) for grep { $_->{name} eq 'exam-worker' }
                                      Exam::Process::all();

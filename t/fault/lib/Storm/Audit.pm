@@ -247,7 +247,8 @@ sub sessions_right {
 }
 
 
-# Signals that were not ours, reports of a sanitizer, and core files.
+# Signals that were not ours, reports of a sanitizer, core files, and errors in
+# the log that no fault explains.
 
 sub crashes {
     my @lines = grep { /exited on signal (?!9\b)/ || /core dumped/
@@ -255,7 +256,8 @@ sub crashes {
         map { split /\n/, Exam::slurp($_) } $Storm::Nginx->{error_log},
             "$Storm::Nginx->{dir}/stderr", Exam::dir() . '/exam-worker.stderr';
 
-    return (@lines, grep { -f } glob "$Storm::Nginx->{dir}/core* core core.*");
+    return (@lines, Exam::bad_lines(Exam::slurp($Storm::Nginx->{error_log})),
+            grep { -f } glob "$Storm::Nginx->{dir}/core* core core.*");
 }
 
 
