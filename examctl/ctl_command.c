@@ -100,14 +100,14 @@ const ctl_command_t  ctl_command_commands[] = {
       "--to: the id of a student (student:S for one whose id is \"all\"), a"
       " group of the\nroster, or everybody.  --expires: 1s to 24h, after that"
       " nobody is given it.\n--reason: for staff.  --key: the same key again"
-      " gives the first command's id.\n"
+      " gives the first command's id,\nand is refused for another command.\n"
       "\n"
       "While Redis is away the command is kept in MySQL (exit code 5) and"
       " announced by\nexam-worker.  What is refused is told with a code:"
       " bad_type, bad_payload,\nbad_target, bad_expires, bad_reason, bad_key;"
       " exam_not_found,\nstudent_not_found, group_empty, exam_empty;"
       " exam_archived, exam_not_open,\nexam_paused, exam_not_paused,"
-      " extra_limit, busy.\n",
+      " extra_limit, key_reused, busy.\n",
       ctl_command_send },
 
     { "command show", "EXAM-or-COMMAND", 1, { { "json", NULL } },

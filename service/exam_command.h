@@ -95,7 +95,8 @@ exam_command_type_e exam_command_parse(exam_str_t name);
 
 /*
  * Sends a command.  A key that the exam knows already gives the first
- * command's id, and only announces it, if that is still to be done.
+ * command's id, and only announces it, if that is still to be done; type,
+ * target and payload must be those of the first.
  */
 
 EXAM_MUST_CHECK exam_command_e exam_command_send(exam_mysql_t *db,

@@ -22,6 +22,7 @@ static exam_db_e exam_command_stop(exam_command_t *c, exam_command_e rc,
     __attribute__((format(printf, 4, 5)));
 static exam_db_e exam_command_exam(exam_command_t *c, exam_mysql_t *db);
 static exam_db_e exam_command_known(exam_command_t *c, exam_mysql_t *db);
+static void exam_command_target(const exam_command_t *c, exam_buf_t *b);
 static exam_db_e exam_command_insert(exam_command_t *c, exam_mysql_t *db);
 static exam_db_e exam_command_deliveries(exam_command_t *c, exam_mysql_t *db);
 static exam_db_e exam_command_effect(exam_command_t *c, exam_mysql_t *db);
@@ -124,31 +125,68 @@ exam_command_exam(exam_command_t *c, exam_mysql_t *db)
 static exam_db_e
 exam_command_known(exam_command_t *c, exam_mysql_t *db)
 {
+    bool         same;
+    uint8_t      memory[EXAM_COMMAND_TARGET];
     exam_db_e    rc;
+    exam_buf_t   target;
     exam_str_t   args[2];
     exam_stmt_t  stmt;
 
     memset(&stmt, 0, sizeof(exam_stmt_t));
 
+    same = true;
     args[0] = c->request->exam;
     args[1] = c->request->key;
 
     rc = exam_stmt_query(&stmt, db, "SELECT id, announced_at IS NOT NULL, "
-                         "(SELECT COUNT(*) FROM deliveries WHERE command = id) "
-                         "FROM commands "
+                         "(SELECT COUNT(*) FROM deliveries WHERE command = "
+                         "id), type, target, payload FROM commands "
                          "WHERE exam = ? AND idempotency_key = ?", args, 2);
 
     if (rc == EXAM_DB_OK) {
-        c->result->repeated = true;
+        exam_buf_init(&target, memory, sizeof(memory));
+        exam_command_target(c, &target);
+
         c->result->id = (uint64_t) exam_stmt_col_int(&stmt, 0);
         c->result->students = (uint64_t) exam_stmt_col_int(&stmt, 2);
         c->rc = exam_stmt_col_int(&stmt, 1) != 0 ? EXAM_COMMAND_OK
                                                  : EXAM_COMMAND_QUEUED;
+
+        same = exam_str_eq(exam_stmt_col_str(&stmt, 3), c->request->type)
+               && exam_str_eq(exam_stmt_col_str(&stmt, 4),
+                              exam_str_make(target.start,
+                                            exam_buf_len(&target)))
+               && exam_str_eq(exam_stmt_col_str(&stmt, 5), c->payload);
+
+        c->result->repeated = same;
     }
 
     exam_stmt_close(&stmt);
 
+    if (!same) {
+        return exam_command_stop(c, EXAM_COMMAND_CONFLICT, "key_reused",
+                                 "the key is that of command %llu, which is "
+                                 "another", (unsigned long long) c->result->id);
+    }
+
     return (rc == EXAM_DB_END) ? EXAM_DB_OK : rc;
+}
+
+
+static void
+exam_command_target(const exam_command_t *c, exam_buf_t *b)
+{
+    if (c->to == EXAM_TO_ALL) {
+        exam_buf_lit(b, "{\"all\":true}");
+        return;
+    }
+
+    exam_buf_lit(b, "{\"");
+    exam_buf_put(b, c->to == EXAM_TO_GROUP ? "group" : "student",
+                 c->to == EXAM_TO_GROUP ? 5 : 7);
+    exam_buf_lit(b, "\":");
+    exam_buf_json(b, c->name);
+    exam_buf_lit(b, "}");
 }
 
 
@@ -164,18 +202,7 @@ exam_command_insert(exam_command_t *c, exam_mysql_t *db)
     r = c->request;
 
     exam_buf_init(&target, memory, sizeof(memory));
-
-    if (c->to == EXAM_TO_ALL) {
-        exam_buf_lit(&target, "{\"all\":true}");
-
-    } else {
-        exam_buf_lit(&target, "{\"");
-        exam_buf_put(&target, c->to == EXAM_TO_GROUP ? "group" : "student",
-                     c->to == EXAM_TO_GROUP ? 5 : 7);
-        exam_buf_lit(&target, "\":");
-        exam_buf_json(&target, c->name);
-        exam_buf_lit(&target, "}");
-    }
+    exam_command_target(c, &target);
 
     memset(&stmt, 0, sizeof(exam_stmt_t));
 

@@ -305,6 +305,18 @@ sub students { return join ' ', map { @$_ } sql("SELECT student FROM students "
        $before + 5, 'time is added once');
     is(scalar(grep { $_->{op} eq 'send' } entries()), 1, 'announced once');
 
+    # another command under that key was never meant to be this one
+    for my $other (['--to', 's002', @args[2 .. 7]],
+                   [@args[0 .. 4], '{"seconds":6}', @args[6, 7]],
+                   [@args[0, 1], '--type', 'lock', @args[6, 7]])
+    {
+        fails(4, qr/key_reused: .* command $one->{id}/, 'command', 'send', 30,
+              @$other);
+    }
+
+    is(value("SELECT COUNT(*) FROM students WHERE locked AND "
+             . "student = 's001'"), 0, 'and nothing was done');
+
     # several at once
     $args[-1] = 'k-2';
     my @pids = map {
