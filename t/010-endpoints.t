@@ -129,7 +129,55 @@ GET /metrics
 
 
 
-=== TEST 13: exam
+=== TEST 13: an event
+--- request
+POST /api/v1/events
+{"events":[{"id":"e1","type":"focus","data":{"lost":true}}]}
+--- more_headers eval: "Authorization: Bearer $main::Token"
+--- response_body_like: ^\{"accepted":[01],"duplicates":[01]\}
+--- error_code: 202
+
+
+
+=== TEST 14: preflight
+--- request eval: "POST /api/v1/preflight\n" . 'x' x 20000
+--- more_headers eval: "Authorization: Bearer $main::Token"
+--- response_body_like: ^\{"bytes":20000,"ms":\d+,
+--- error_code: 200
+
+
+
+=== TEST 15: a recording
+--- request
+PUT /api/v1/recordings/screen/1
+webm
+--- more_headers eval
+"Authorization: Bearer $main::Token\nContent-Type: video/webm"
+--- response_body_like: "bytes":4,"sha256":"\w{64}","state":"received"
+--- error_code_like: ^20[01]$
+
+
+
+=== TEST 16: a recording that is waited for too long
+--- request
+GET /api/v1/recordings/screen/2?wait_s=31
+--- more_headers eval: "Authorization: Bearer $main::Token"
+--- response_body_like: "code":"bad_argument"
+--- error_code: 400
+
+
+
+=== TEST 17: a recording that is lost
+--- request
+POST /api/v1/recordings/camera/1/lost
+{"reason":"the disk was full"}
+--- more_headers eval: "Authorization: Bearer $main::Token"
+--- response_body_like: "state":"lost"
+--- error_code: 200
+
+
+
+=== TEST 18: exam
 --- config
 location / { exam nope; }
 --- must_die
@@ -138,7 +186,7 @@ invalid endpoint "nope"
 
 
 
-=== TEST 14: exam_zone
+=== TEST 19: exam_zone
 --- http_config
 exam_zone exam;
 --- config
@@ -148,7 +196,7 @@ invalid zone "exam"
 
 
 
-=== TEST 15: exam_redis
+=== TEST 20: exam_redis
 --- http_config
 exam_redis unix:;
 --- config
@@ -158,7 +206,7 @@ no path in the unix domain socket in "unix:"
 
 
 
-=== TEST 16: exam_redis_timeout
+=== TEST 21: exam_redis_timeout
 --- http_config
 exam_redis_timeout soon;
 --- config
@@ -168,7 +216,7 @@ exam_redis_timeout soon;
 
 
 
-=== TEST 17: exam_key_file
+=== TEST 22: exam_key_file
 --- http_config
 exam_key_file /nonexistent;
 --- config
@@ -178,7 +226,7 @@ exam_key_file /nonexistent;
 
 
 
-=== TEST 18: exam_node
+=== TEST 23: exam_node
 --- http_config
 exam_node Node-1;
 --- config
@@ -188,7 +236,7 @@ invalid node "Node-1"
 
 
 
-=== TEST 19: exam_spool
+=== TEST 24: exam_spool
 --- http_config
 exam_spool a;
 exam_spool b;
@@ -199,7 +247,7 @@ exam_spool b;
 
 
 
-=== TEST 20: exam_kinds
+=== TEST 25: exam_kinds
 --- http_config
 exam_kinds Screen;
 --- config
@@ -209,7 +257,7 @@ invalid or repeated kind "Screen"
 
 
 
-=== TEST 21: exam_takeover
+=== TEST 26: exam_takeover
 --- http_config
 exam_takeover maybe;
 --- config
@@ -219,7 +267,7 @@ invalid value "maybe"
 
 
 
-=== TEST 22: exam_max_bytes
+=== TEST 27: exam_max_bytes
 --- http_config
 exam_max_bytes much;
 --- config
@@ -229,10 +277,31 @@ exam_max_bytes much;
 
 
 
-=== TEST 23: exam_heartbeat_rate
+=== TEST 28: exam_heartbeat_rate
 --- http_config
 exam_heartbeat_rate 2r/h;
 --- config
 --- must_die
 --- error_log
 invalid rate "2r/h"
+
+
+
+=== TEST 29: exam_journal_reserve
+--- http_config
+exam_journal_reserve 2;
+exam_journal_reserve 3;
+--- config
+--- must_die
+--- error_log
+"exam_journal_reserve" directive
+
+
+
+=== TEST 30: exam_events_rate
+--- http_config
+exam_events_rate fast;
+--- config
+--- must_die
+--- error_log
+invalid rate
