@@ -29,6 +29,7 @@
 #define WORKER_JOURNAL_BUFFER  (256 * 1024)
 #define WORKER_JOURNAL_ARENA   (4 * 1024 * 1024)
 #define WORKER_JOURNAL_LOOK    500      /* ms between looks at the sizes */
+#define WORKER_JOURNAL_TORN    5000     /* ms that a write may take */
 #define WORKER_JOURNAL_BAD     1000     /* lines kept in bad/ */
 #define WORKER_JOURNAL_SIZES   5        /* 256, 64, 16, 4, 1 rows */
 
@@ -133,6 +134,13 @@ EXAM_MUST_CHECK exam_db_e worker_journal_retire(worker_journal_t *j);
 /* may the process that writes it still be there? */
 
 bool worker_journal_alive(const worker_journal_file_t *f);
+
+/*
+ * May the line that it ends in become whole?  A process that cannot be seen
+ * from here, in another container, is writing while the file is young.
+ */
+
+bool worker_journal_writing(const worker_journal_file_t *f);
 
 
 /*

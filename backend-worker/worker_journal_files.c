@@ -256,6 +256,14 @@ worker_journal_alive(const worker_journal_file_t *f)
 }
 
 
+bool
+worker_journal_writing(const worker_journal_file_t *f)
+{
+    return worker_journal_alive(f)
+           || (f->boot && exam_now_ms() - f->mtime < WORKER_JOURNAL_TORN);
+}
+
+
 exam_db_e
 worker_journal_retire(worker_journal_t *j)
 {

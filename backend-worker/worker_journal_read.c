@@ -32,7 +32,7 @@ static int worker_journal_count_bad(worker_journal_t *j);
 bool
 worker_journal_read(worker_journal_t *j, worker_journal_file_t *f)
 {
-    bool                     alive;
+    bool                     writing;
     size_t                   used;
     ssize_t                  n;
     worker_journal_batch_t  *b;
@@ -56,9 +56,9 @@ worker_journal_read(worker_journal_t *j, worker_journal_file_t *f)
 
     /* asked before the bytes are read: what comes later is seen later */
 
-    alive = worker_journal_alive(f);
+    writing = worker_journal_writing(f);
 
-    if (f->size == f->waits && alive) {
+    if (f->size == f->waits && writing) {
         return false;
     }
 
@@ -72,7 +72,7 @@ worker_journal_read(worker_journal_t *j, worker_journal_file_t *f)
 
     if (used == 0) {
 
-        if (alive) {
+        if (writing) {
             f->waits = f->position + n;
             return false;
         }

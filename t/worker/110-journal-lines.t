@@ -123,6 +123,23 @@ start_worker();
 }
 
 
+# ---- a writer that cannot be seen: in another container, with other numbers
+
+{
+    my $far = journal_file(n => 8, pid => dead_pid());
+    my $line = event('far');
+
+    journal_write($far, substr $line, 0, 30);
+    ok((wait_for { taken($far)
+                   || (figures()->{journal_lag_bytes} // 0) == 30 } 20),
+       'half a line is seen');
+
+    journal_write($far, substr $line, 30);
+    ok(drained($far), 'the other half comes');
+    is(events('far'), 'far', 'it was waited for');
+}
+
+
 # ---- a torn end
 
 {
