@@ -76,7 +76,8 @@ static void ngx_http_exam_journal_done(ngx_event_t *ev);
 static void ngx_http_exam_journal_written(ngx_http_exam_journal_t *j);
 static void ngx_http_exam_journal_failed(ngx_http_exam_journal_t *j);
 static void ngx_http_exam_journal_drop(ngx_http_exam_journal_buf_t *b);
-static void ngx_http_exam_journal_report(ngx_http_exam_journal_t *j);
+static void ngx_http_exam_journal_report(ngx_http_exam_journal_t *j,
+    int error, const char *call);
 static void ngx_http_exam_journal_look(ngx_event_t *ev);
 static void ngx_http_exam_journal_reserve_thread(void *data, ngx_log_t *log);
 static void ngx_http_exam_journal_reserve_done(ngx_event_t *ev);
@@ -488,7 +489,7 @@ ngx_http_exam_journal_done(ngx_event_t *ev)
         return;
     }
 
-    ngx_http_exam_journal_report(j);
+    ngx_http_exam_journal_report(j, j->file.error, j->file.call);
     ngx_http_exam_journal_failed(j);
 
     /* who waits is told at once whether the next try is any better */
@@ -574,7 +575,8 @@ ngx_http_exam_journal_drop(ngx_http_exam_journal_buf_t *b)
 /* once in ten seconds: it is tried again and again */
 
 static void
-ngx_http_exam_journal_report(ngx_http_exam_journal_t *j)
+ngx_http_exam_journal_report(ngx_http_exam_journal_t *j, int error,
+    const char *call)
 {
     ngx_http_exam_shared_t  *sh;
 
@@ -591,8 +593,8 @@ ngx_http_exam_journal_report(ngx_http_exam_journal_t *j)
 
     told = ngx_time();
 
-    ngx_log_error(NGX_LOG_ALERT, j->log, j->file.error,
-                  "exam %s in the journal failed", j->file.call);
+    ngx_log_error(NGX_LOG_ALERT, j->log, error,
+                  "exam %s in the journal failed", call);
 }
 
 
@@ -656,6 +658,13 @@ ngx_http_exam_journal_reserve_done(ngx_event_t *ev)
         sh->journal_full = 0;
         ngx_log_error(NGX_LOG_NOTICE, j->log, 0,
                       "exam journal has its reserve again");
+
+    } else if (!j->held && j->reserve.error != NGX_ENOSPC
+               && j->reserve.error != EDQUOT)
+    {
+        /* that says nothing of room: uploads and events are tried */
+
+        ngx_http_exam_journal_report(j, j->reserve.error, j->reserve.call);
 
     } else if (!j->held && !sh->journal_full) {
         sh->journal_full = 1;

@@ -352,6 +352,27 @@ END
 }
 
 
+# ---- a reserve that cannot be had, but not for want of room
+
+{
+    my $at = Exam::dir() . '/odd';
+
+    mkdir $_ for $at, "$at/journal", "$at/journal/reserve";
+
+    my $odd = node(exam_spool => $at);
+    my $mine = login($odd, 'S008');
+
+    ok((Exam::wait_for {
+            grep { $_ eq 'journal' } @{ $odd->status->{degraded} } }),
+       'a reserve that cannot be made: degraded');
+    is send_event($odd, $mine, 'odd')->{status}, 202, 'events are taken';
+    is $odd->req('PUT', '/api/v1/recordings/screen/0', {
+        Authorization => "Bearer $mine", 'Content-Type' => 'video/webm' },
+        'x')->{status}, 201, 'and uploads';
+    $odd->nginx->stop('QUIT');
+}
+
+
 # ---- a spool that is full
 
 SKIP: {
