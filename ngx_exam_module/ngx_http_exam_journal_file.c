@@ -30,6 +30,8 @@
 
 static int ngx_http_exam_journal_file_put(ngx_http_exam_journal_file_t *f,
     const uint8_t *data, size_t len);
+static int ngx_http_exam_journal_file_gone(
+    const ngx_http_exam_journal_file_t *f);
 static int ngx_http_exam_journal_file_open(ngx_http_exam_journal_file_t *f);
 static int ngx_http_exam_journal_file_release(
     ngx_http_exam_journal_file_t *f);
@@ -52,7 +54,9 @@ ngx_http_exam_journal_file_write(ngx_http_exam_journal_file_t *f,
     f->error = 0;
     f->released = 0;
 
-    if (f->size >= NGX_HTTP_EXAM_JOURNAL_ROTATE) {
+    if (f->size >= NGX_HTTP_EXAM_JOURNAL_ROTATE
+        || ngx_http_exam_journal_file_gone(f))
+    {
         ngx_http_exam_journal_file_close(f);
     }
 
@@ -125,6 +129,20 @@ ngx_http_exam_journal_file_put(ngx_http_exam_journal_file_t *f,
     f->size += (int64_t) len;
 
     return 0;
+}
+
+
+/*
+ * Without a name nobody would read what is acknowledged: who removes old
+ * journals may not see this process.
+ */
+
+static int
+ngx_http_exam_journal_file_gone(const ngx_http_exam_journal_file_t *f)
+{
+    struct stat  st;
+
+    return f->fd != -1 && fstat(f->fd, &st) == 0 && st.st_nlink == 0;
 }
 
 

@@ -200,4 +200,17 @@ is_deeply [map { $_->{type} } of_session($token, 1)], ['login'],
     'those, too';
 ok -e $files[0], 'old files stay';
 
+
+# ---- a file that somebody has removed under the process that writes it
+
+$server = Exam::server();
+$api = Exam::Api->new($server);
+($worker) = $server->workers;
+
+of_session($api->login('30', 'S008')->{json}{token}, 1);
+is unlink(glob "$spool/journal/$boot-$worker-*.log"), 1, 'a journal is gone';
+$token = $api->login('30', 'S009')->{json}{token};
+is_deeply [map { $_->{type} } of_session($token, 1)], ['login'],
+    'what comes then is in a new one';
+
 done_testing;
