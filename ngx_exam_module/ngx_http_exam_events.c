@@ -12,6 +12,7 @@
 
 #include "ngx_http_exam_journal.h"
 #include "ngx_http_exam_recent.h"
+#include "ngx_http_exam_record.h"
 
 #include "../core/exam_events.h"
 
@@ -29,7 +30,6 @@ typedef struct {
 } ngx_http_exam_events_t;
 
 
-static exam_err_e ngx_http_exam_events_admit(ngx_http_request_t *r);
 static void ngx_http_exam_events_body(ngx_http_request_t *r, exam_str_t body);
 static exam_err_e ngx_http_exam_events_read(ngx_http_request_t *r,
     exam_str_t body, ngx_http_exam_events_t *ev);
@@ -44,50 +44,28 @@ static ngx_int_t ngx_http_exam_events_answer(ngx_http_exam_events_t *ev);
 ngx_int_t
 ngx_http_exam_events_handler(ngx_http_request_t *r)
 {
-    exam_err_e  err;
+    exam_err_e                  err;
+    ngx_http_exam_main_conf_t  *mcf;
 
     if (r->method != NGX_HTTP_POST) {
         return ngx_http_exam_not_allowed(r, "POST");
     }
 
-    err = ngx_http_exam_events_admit(r);
+    mcf = ngx_http_exam_main_conf(r);
+
+    err = ngx_http_exam_recent_admit(r, NGX_HTTP_EXAM_RECENT_EVENTS,
+                                     &mcf->events_rate);
+
+    if (err == EXAM_OK && ngx_http_exam_journal_full()) {
+        err = EXAM_ERR_JOURNAL_FULL;
+    }
+
     if (err != EXAM_OK) {
         return ngx_http_exam_problem(r, err, NULL);
     }
 
     return ngx_http_exam_read_body(r, EXAM_EVENTS_BODY_MAX,
                                    ngx_http_exam_events_body);
-}
-
-
-static exam_err_e
-ngx_http_exam_events_admit(ngx_http_request_t *r)
-{
-    exam_err_e                  err;
-    ngx_http_exam_ctx_t        *ctx;
-    ngx_http_exam_main_conf_t  *mcf;
-
-    mcf = ngx_http_exam_main_conf(r);
-
-    ctx = ngx_http_exam_ctx(r);
-    if (ctx == NULL) {
-        return EXAM_ERR_INTERNAL;
-    }
-
-    err = ngx_http_exam_session(r, ctx, EXAM_ACTION_HEARTBEAT);
-    if (err != EXAM_OK) {
-        return err;
-    }
-
-    if (ngx_http_exam_recent_rate(mcf->zone, ctx->claims.sid,
-                                  NGX_HTTP_EXAM_RECENT_EVENTS,
-                                  &mcf->events_rate)
-        != NGX_OK)
-    {
-        return EXAM_ERR_RATE_LIMITED;
-    }
-
-    return ngx_http_exam_journal_full() ? EXAM_ERR_JOURNAL_FULL : EXAM_OK;
 }
 
 
@@ -168,16 +146,10 @@ ngx_http_exam_events_write(ngx_http_request_t *r, ngx_http_exam_events_t *ev)
     mcf = ngx_http_exam_main_conf(r);
     ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
 
-    ngx_memzero(&record, sizeof(exam_record_t));
+    ngx_http_exam_record_init(&record, EXAM_RECORD_EVENT, &ctx->claims);
 
-    record.type = EXAM_RECORD_EVENT;
-    record.at = ngx_http_exam_now();
-    record.exam = ctx->claims.exam;
-    record.student = ctx->claims.student;
-    record.gen = ctx->claims.gen;
     record.has_offset = ctx->snap.has_offset;
     record.offset_ms = ctx->snap.offset_ms;
-    ngx_memcpy(record.sid, ctx->claims.sid, EXAM_SID_LEN);
 
     for (i = 0; i < ev->events.n; i++) {
         event = &ev->events.list[i];

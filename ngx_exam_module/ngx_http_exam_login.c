@@ -32,8 +32,6 @@ typedef struct {
 static void ngx_http_exam_login_body(ngx_http_request_t *r, exam_str_t body);
 static exam_err_e ngx_http_exam_login_read(ngx_http_request_t *r,
     exam_str_t body, ngx_http_exam_login_t *login);
-static exam_str_t ngx_http_exam_login_copy(ngx_http_request_t *r,
-    exam_str_t s);
 static exam_err_e ngx_http_exam_login_ask(ngx_http_request_t *r,
     ngx_http_exam_login_t *login);
 static void ngx_http_exam_login_answer(void *data, redisReply *reply);
@@ -124,10 +122,12 @@ ngx_http_exam_login_read(ngx_http_request_t *r, exam_str_t body,
         return ngx_http_exam_login_refused(r);
     }
 
-    login->exam = ngx_http_exam_login_copy(r, in.exam);
-    login->student = ngx_http_exam_login_copy(r, in.student);
+    login->exam = in.exam;
+    login->student = in.student;
 
-    if (login->exam.data == NULL || login->student.data == NULL) {
+    if (ngx_http_exam_copy(r->pool, &login->exam) != NGX_OK
+        || ngx_http_exam_copy(r->pool, &login->student) != NGX_OK)
+    {
         return EXAM_ERR_INTERNAL;
     }
 
@@ -136,21 +136,6 @@ ngx_http_exam_login_read(ngx_http_request_t *r, exam_str_t body,
     }
 
     return EXAM_OK;
-}
-
-
-static exam_str_t
-ngx_http_exam_login_copy(ngx_http_request_t *r, exam_str_t s)
-{
-    u_char  *p;
-
-    p = ngx_pnalloc(r->pool, s.len);
-
-    if (p != NULL) {
-        ngx_memcpy(p, s.data, s.len);
-    }
-
-    return exam_str_make(p, s.len);
 }
 
 

@@ -29,7 +29,6 @@ typedef struct {
 } ngx_http_exam_look_t;
 
 
-static void ngx_http_exam_look_ledger(void *data, redisReply *reply);
 static void ngx_http_exam_look_answer(ngx_http_request_t *r,
     ngx_http_exam_segment_t *seg, const redisReply *reply);
 static ngx_int_t ngx_http_exam_look_wait(ngx_http_request_t *r,
@@ -72,34 +71,7 @@ ngx_http_exam_look(ngx_http_request_t *r, ngx_http_exam_segment_t *seg)
         w->asking = 1;
     }
 
-    if (ngx_http_exam_ledger_ask(seg, 0, r->pool, ngx_http_exam_look_ledger, r)
-        != NGX_OK)
-    {
-        ngx_http_exam_look_answer(r, seg, NULL);
-    }
-}
-
-
-static void
-ngx_http_exam_look_ledger(void *data, redisReply *reply)
-{
-    ngx_http_request_t *r = data;
-
-    ngx_connection_t     *c;
-    ngx_http_exam_ctx_t  *ctx;
-
-    c = r->connection;
-    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
-
-    ngx_http_set_log_request(c->log, r);
-
-    if (ngx_http_exam_redis_away(reply)) {
-        reply = NULL;
-    }
-
-    ngx_http_exam_look_answer(r, ctx->data, reply);
-
-    ngx_http_run_posted_requests(c);
+    ngx_http_exam_ledger_request(r, seg, 0, ngx_http_exam_look_answer);
 }
 
 

@@ -27,14 +27,12 @@ typedef struct {
 
 
 static void ngx_http_exam_lost_body(ngx_http_request_t *r, exam_str_t body);
-static void ngx_http_exam_lost_ledger(void *data, redisReply *reply);
 static void ngx_http_exam_lost_answer(ngx_http_request_t *r,
     ngx_http_exam_segment_t *seg, const redisReply *reply);
 static ngx_uint_t ngx_http_exam_lost_beyond(ngx_http_request_t *r,
     const ngx_http_exam_segment_t *seg);
 static ngx_http_exam_lost_t *ngx_http_exam_lost_create(ngx_http_request_t *r,
     const ngx_http_exam_segment_t *seg);
-static ngx_int_t ngx_http_exam_lost_copy(ngx_pool_t *pool, exam_str_t *s);
 static void ngx_http_exam_lost_record(ngx_http_exam_lost_t *l);
 static void ngx_http_exam_lost_synced(void *data, ngx_int_t rc);
 static ngx_int_t ngx_http_exam_lost_settle(ngx_http_exam_lost_t *l);
@@ -54,7 +52,6 @@ ngx_http_exam_lost(ngx_http_request_t *r)
 static void
 ngx_http_exam_lost_body(ngx_http_request_t *r, exam_str_t body)
 {
-    u_char                   *p;
     exam_err_e                err;
     exam_arena_t              arena;
     exam_lost_body_t          out;
@@ -82,14 +79,12 @@ ngx_http_exam_lost_body(ngx_http_request_t *r, exam_str_t body)
         return;
     }
 
-    p = ngx_pnalloc(r->pool, out.reason.len + 1);
-    if (p == NULL) {
+    seg->reason = out.reason;
+
+    if (ngx_http_exam_copy(r->pool, &seg->reason) != NGX_OK) {
         ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
-
-    ngx_memcpy(p, out.reason.data, out.reason.len);
-    seg->reason = exam_str_make(p, out.reason.len);
 
     r->read_event_handler = ngx_http_test_reading;
 
@@ -108,12 +103,7 @@ ngx_http_exam_lost_go(ngx_http_request_t *r, ngx_http_exam_segment_t *seg)
     before = ngx_http_exam_lost_beyond(r, seg)
              ? (ngx_uint_t) mcf->segment_window : 0;
 
-    if (ngx_http_exam_ledger_ask(seg, before, r->pool,
-                                 ngx_http_exam_lost_ledger, r)
-        != NGX_OK)
-    {
-        ngx_http_exam_lost_answer(r, seg, NULL);
-    }
+    ngx_http_exam_ledger_request(r, seg, before, ngx_http_exam_lost_answer);
 }
 
 
@@ -134,29 +124,6 @@ ngx_http_exam_lost_beyond(ngx_http_request_t *r,
 
     return highest >= -1
            && (int64_t) seg->n > highest + mcf->segment_window;
-}
-
-
-static void
-ngx_http_exam_lost_ledger(void *data, redisReply *reply)
-{
-    ngx_http_request_t *r = data;
-
-    ngx_connection_t     *c;
-    ngx_http_exam_ctx_t  *ctx;
-
-    c = r->connection;
-    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
-
-    ngx_http_set_log_request(c->log, r);
-
-    if (ngx_http_exam_redis_away(reply)) {
-        reply = NULL;
-    }
-
-    ngx_http_exam_lost_answer(r, ctx->data, reply);
-
-    ngx_http_run_posted_requests(c);
 }
 
 
@@ -230,9 +197,9 @@ ngx_http_exam_lost_create(ngx_http_request_t *r,
     l->mcf = ngx_http_exam_main_conf(r);
     l->seg = *seg;
 
-    if (ngx_http_exam_lost_copy(pool, &l->seg.exam) != NGX_OK
-        || ngx_http_exam_lost_copy(pool, &l->seg.student) != NGX_OK
-        || ngx_http_exam_lost_copy(pool, &l->seg.reason) != NGX_OK)
+    if (ngx_http_exam_copy(pool, &l->seg.exam) != NGX_OK
+        || ngx_http_exam_copy(pool, &l->seg.student) != NGX_OK
+        || ngx_http_exam_copy(pool, &l->seg.reason) != NGX_OK)
     {
         goto failed;
     }
@@ -248,23 +215,6 @@ failed:
     ngx_destroy_pool(pool);
 
     return NULL;
-}
-
-
-static ngx_int_t
-ngx_http_exam_lost_copy(ngx_pool_t *pool, exam_str_t *s)
-{
-    u_char  *p;
-
-    p = ngx_pnalloc(pool, s->len + 1);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(p, s->data, s->len);
-    s->data = p;
-
-    return NGX_OK;
 }
 
 

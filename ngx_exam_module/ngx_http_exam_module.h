@@ -233,6 +233,10 @@ ngx_int_t ngx_http_exam_read_body(ngx_http_request_t *r, size_t max,
 
 ngx_int_t ngx_http_exam_body_here(ngx_http_request_t *r, exam_str_t *body);
 
+/* puts a copy in the place of *s; NGX_ERROR: out of memory */
+
+ngx_int_t ngx_http_exam_copy(ngx_pool_t *pool, exam_str_t *s);
+
 void ngx_http_exam_histogram_add(ngx_http_exam_histogram_t *h, uint64_t us);
 
 /* microseconds since the first byte of the request was seen */

@@ -10,6 +10,7 @@
 
 #include "ngx_http_exam_journal.h"
 #include "ngx_http_exam_recent.h"
+#include "ngx_http_exam_record.h"
 #include "ngx_http_exam_writer.h"
 
 #include <sys/random.h>
@@ -29,7 +30,6 @@ typedef struct {
 } ngx_http_exam_preflight_t;
 
 
-static exam_err_e ngx_http_exam_preflight_admit(ngx_http_request_t *r);
 static void ngx_http_exam_preflight_body(ngx_http_request_t *r);
 static void ngx_http_exam_preflight_read(ngx_http_request_t *r);
 static ngx_int_t ngx_http_exam_preflight_take(ngx_http_request_t *r,
@@ -59,7 +59,15 @@ ngx_http_exam_preflight_handler(ngx_http_request_t *r)
         return ngx_http_exam_not_allowed(r, "POST");
     }
 
-    err = ngx_http_exam_preflight_admit(r);
+    err = ngx_http_exam_recent_admit(r, NGX_HTTP_EXAM_RECENT_PREFLIGHT,
+                                     &ngx_http_exam_preflight_rate);
+
+    if (err == EXAM_OK
+        && r->headers_in.content_length_n > NGX_HTTP_EXAM_PREFLIGHT_MAX)
+    {
+        err = EXAM_ERR_TOO_LARGE;
+    }
+
     if (err != EXAM_OK) {
         return ngx_http_exam_problem(r, err, NULL);
     }
@@ -80,38 +88,6 @@ ngx_http_exam_preflight_handler(ngx_http_request_t *r)
     rc = ngx_http_read_client_request_body(r, ngx_http_exam_preflight_body);
 
     return (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? rc : NGX_DONE;
-}
-
-
-static exam_err_e
-ngx_http_exam_preflight_admit(ngx_http_request_t *r)
-{
-    exam_err_e                  err;
-    ngx_http_exam_ctx_t        *ctx;
-    ngx_http_exam_main_conf_t  *mcf;
-
-    mcf = ngx_http_exam_main_conf(r);
-
-    ctx = ngx_http_exam_ctx(r);
-    if (ctx == NULL) {
-        return EXAM_ERR_INTERNAL;
-    }
-
-    err = ngx_http_exam_session(r, ctx, EXAM_ACTION_HEARTBEAT);
-    if (err != EXAM_OK) {
-        return err;
-    }
-
-    if (ngx_http_exam_recent_rate(mcf->zone, ctx->claims.sid,
-                                  NGX_HTTP_EXAM_RECENT_PREFLIGHT,
-                                  &ngx_http_exam_preflight_rate)
-        != NGX_OK)
-    {
-        return EXAM_ERR_RATE_LIMITED;
-    }
-
-    return r->headers_in.content_length_n > NGX_HTTP_EXAM_PREFLIGHT_MAX
-           ? EXAM_ERR_TOO_LARGE : EXAM_OK;
 }
 
 
@@ -244,18 +220,12 @@ ngx_http_exam_preflight_record(ngx_http_exam_preflight_t *pf)
     exam_buf_int(&data, pf->ms);
     exam_buf_char(&data, '}');
 
-    ngx_memzero(&record, sizeof(exam_record_t));
+    ngx_http_exam_record_init(&record, EXAM_RECORD_EVENT, &ctx->claims);
 
-    record.type = EXAM_RECORD_EVENT;
-    record.at = ngx_http_exam_now();
-    record.exam = ctx->claims.exam;
-    record.student = ctx->claims.student;
-    record.gen = ctx->claims.gen;
     record.event = exam_str_make(name.start, exam_buf_len(&name));
     record.name = exam_str("preflight");
     record.client_time = -1;
     record.data = exam_str_make(data.start, exam_buf_len(&data));
-    ngx_memcpy(record.sid, ctx->claims.sid, EXAM_SID_LEN);
 
     return ngx_http_exam_journal(&record, ngx_http_exam_preflight_synced, pf);
 }

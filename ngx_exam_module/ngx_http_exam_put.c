@@ -50,7 +50,6 @@ static exam_err_e ngx_http_exam_put_check(ngx_http_request_t *r,
 static ngx_http_exam_upload_t *ngx_http_exam_put_create(ngx_http_request_t *r,
     const ngx_http_exam_segment_t *seg);
 static ngx_int_t ngx_http_exam_put_manifest(ngx_http_exam_upload_t *u);
-static ngx_int_t ngx_http_exam_put_copy(ngx_pool_t *pool, exam_str_t *s);
 static exam_str_t ngx_http_exam_put_type(ngx_http_request_t *r);
 static void ngx_http_exam_put_zone(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_put_ledger(void *data, redisReply *reply);
@@ -239,9 +238,9 @@ ngx_http_exam_put_manifest(ngx_http_exam_upload_t *u)
     m->id = exam_str_make(id, exam_buf_len(&b));
     m->content_type = ngx_http_exam_put_type(u->r);
 
-    if (ngx_http_exam_put_copy(u->pool, &put->seg.exam) != NGX_OK
-        || ngx_http_exam_put_copy(u->pool, &put->seg.student) != NGX_OK
-        || ngx_http_exam_put_copy(u->pool, &m->content_type) != NGX_OK)
+    if (ngx_http_exam_copy(u->pool, &put->seg.exam) != NGX_OK
+        || ngx_http_exam_copy(u->pool, &put->seg.student) != NGX_OK
+        || ngx_http_exam_copy(u->pool, &m->content_type) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -257,23 +256,6 @@ ngx_http_exam_put_manifest(ngx_http_exam_upload_t *u)
     m->received_at = -1;
     m->node = u->mcf->node;
     m->boot_id = ngx_http_exam_spool.boot_id;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_exam_put_copy(ngx_pool_t *pool, exam_str_t *s)
-{
-    u_char  *p;
-
-    p = ngx_pnalloc(pool, s->len + 1);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(p, s->data, s->len);
-    s->data = p;
 
     return NGX_OK;
 }

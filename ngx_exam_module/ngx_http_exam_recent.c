@@ -14,6 +14,11 @@
 #define NGX_HTTP_EXAM_RECENT_WAYS  4
 
 
+static ngx_int_t ngx_http_exam_recent_rate(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_http_exam_recent_e what,
+    const ngx_http_exam_rate_t *rate);
+
+
 void
 ngx_http_exam_recent_hash(const uint8_t sid[EXAM_SID_LEN], exam_str_t id,
     uint64_t hash[2])
@@ -60,7 +65,34 @@ ngx_http_exam_recent_keep(ngx_http_exam_zone_t *zone, const uint64_t hash[2])
 }
 
 
-ngx_int_t
+exam_err_e
+ngx_http_exam_recent_admit(ngx_http_request_t *r, ngx_http_exam_recent_e what,
+    const ngx_http_exam_rate_t *rate)
+{
+    exam_err_e                  err;
+    ngx_http_exam_ctx_t        *ctx;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    mcf = ngx_http_exam_main_conf(r);
+
+    ctx = ngx_http_exam_ctx(r);
+    if (ctx == NULL) {
+        return EXAM_ERR_INTERNAL;
+    }
+
+    err = ngx_http_exam_session(r, ctx, EXAM_ACTION_HEARTBEAT);
+    if (err != EXAM_OK) {
+        return err;
+    }
+
+    return ngx_http_exam_recent_rate(mcf->zone, ctx->claims.sid, what, rate)
+           == NGX_OK ? EXAM_OK : EXAM_ERR_RATE_LIMITED;
+}
+
+
+/* counts a request; NGX_BUSY = over the limit */
+
+static ngx_int_t
 ngx_http_exam_recent_rate(ngx_http_exam_zone_t *zone,
     const uint8_t sid[EXAM_SID_LEN], ngx_http_exam_recent_e what,
     const ngx_http_exam_rate_t *rate)

@@ -19,11 +19,10 @@ typedef enum {
 } ngx_http_exam_recent_e;
 
 
-/* counts a request; NGX_BUSY = over the limit */
+/* the session of a request that any session may make, but not too often */
 
-ngx_int_t ngx_http_exam_recent_rate(ngx_http_exam_zone_t *zone,
-    const uint8_t sid[EXAM_SID_LEN], ngx_http_exam_recent_e what,
-    const ngx_http_exam_rate_t *rate);
+exam_err_e ngx_http_exam_recent_admit(ngx_http_request_t *r,
+    ngx_http_exam_recent_e what, const ngx_http_exam_rate_t *rate);
 
 /* an event's name here: as good as its session and id */
 

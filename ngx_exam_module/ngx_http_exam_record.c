@@ -28,21 +28,30 @@ ngx_uint_t  ngx_http_exam_record_ends;
 
 
 void
+ngx_http_exam_record_init(exam_record_t *record, exam_record_e type,
+    const exam_claims_t *claims)
+{
+    ngx_memzero(record, sizeof(exam_record_t));
+
+    record->type = type;
+    record->at = ngx_http_exam_now();
+    record->exam = claims->exam;
+    record->student = claims->student;
+    record->gen = claims->gen;
+    ngx_memcpy(record->sid, claims->sid, EXAM_SID_LEN);
+}
+
+
+void
 ngx_http_exam_record_login(const exam_claims_t *claims, int64_t login_at,
     ngx_str_t *ip)
 {
     exam_record_t  record;
 
-    ngx_memzero(&record, sizeof(exam_record_t));
+    ngx_http_exam_record_init(&record, EXAM_RECORD_LOGIN, claims);
 
-    record.type = EXAM_RECORD_LOGIN;
-    record.at = ngx_http_exam_now();
-    record.exam = claims->exam;
-    record.student = claims->student;
-    record.gen = claims->gen;
     record.login_at = login_at;
     record.ip = exam_str_make(ip->data, ip->len);
-    ngx_memcpy(record.sid, claims->sid, EXAM_SID_LEN);
 
     (void) ngx_http_exam_journal(&record, NULL, NULL);
 }

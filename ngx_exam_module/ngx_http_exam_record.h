@@ -10,8 +10,14 @@
 
 
 #include "ngx_http_exam_module.h"
+#include "../core/exam_journal.h"
 #include "../core/exam_manifest.h"
 
+
+/* of now, by the session of claims; all else is zero */
+
+void ngx_http_exam_record_init(exam_record_t *record, exam_record_e type,
+    const exam_claims_t *claims);
 
 void ngx_http_exam_record_login(const exam_claims_t *claims, int64_t login_at,
     ngx_str_t *ip);

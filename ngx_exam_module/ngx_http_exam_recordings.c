@@ -38,6 +38,7 @@ static void ngx_http_exam_recordings_latest(void *data, redisReply *reply);
 static uint64_t ngx_http_exam_recordings_gen(const char *json);
 static void ngx_http_exam_recordings_go(ngx_http_request_t *r,
     ngx_http_exam_segment_t *seg);
+static void ngx_http_exam_ledger_told(void *data, redisReply *reply);
 
 
 ngx_int_t
@@ -573,6 +574,43 @@ done:
     ngx_destroy_pool(temp);
 
     return rc;
+}
+
+
+void
+ngx_http_exam_ledger_request(ngx_http_request_t *r,
+    ngx_http_exam_segment_t *seg, ngx_uint_t before,
+    ngx_http_exam_ledger_pt told)
+{
+    seg->told = told;
+
+    if (ngx_http_exam_ledger_ask(seg, before, r->pool,
+                                 ngx_http_exam_ledger_told, r)
+        != NGX_OK)
+    {
+        told(r, seg, NULL);
+    }
+}
+
+
+static void
+ngx_http_exam_ledger_told(void *data, redisReply *reply)
+{
+    ngx_http_request_t *r = data;
+
+    ngx_connection_t         *c;
+    ngx_http_exam_ctx_t      *ctx;
+    ngx_http_exam_segment_t  *seg;
+
+    c = r->connection;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+    seg = ctx->data;
+
+    ngx_http_set_log_request(c->log, r);
+
+    seg->told(r, seg, ngx_http_exam_redis_away(reply) ? NULL : reply);
+
+    ngx_http_run_posted_requests(c);
 }
 
 

@@ -20,9 +20,17 @@
     (NGX_HTTP_EXAM_JSON_MAX + 6 * EXAM_REASON_MAX)
 
 
+typedef struct ngx_http_exam_segment_s  ngx_http_exam_segment_t;
+
+/* what the ledger tells of a segment; reply NULL: Redis is away */
+
+typedef void (*ngx_http_exam_ledger_pt)(ngx_http_request_t *r,
+    ngx_http_exam_segment_t *seg, const redisReply *reply);
+
+
 /* in r->pool, is ctx->data; exam and student point into r's context */
 
-typedef struct {
+struct ngx_http_exam_segment_s {
     exam_str_t                     exam;
     exam_str_t                     student;
     uint8_t                        sid[EXAM_SID_LEN];
@@ -37,7 +45,8 @@ typedef struct {
 
     ngx_uint_t                     own;     /* of the token's session */
     void                          *look;    /* who waits; NULL: nobody */
-} ngx_http_exam_segment_t;
+    ngx_http_exam_ledger_pt        told;    /* by the question of r */
+};
 
 
 /*
@@ -48,6 +57,12 @@ typedef struct {
 ngx_int_t ngx_http_exam_ledger_ask(const ngx_http_exam_segment_t *seg,
     ngx_uint_t before, ngx_pool_t *pool, ngx_http_exam_redis_pt handler,
     void *data);
+
+/* the same for as long as r lives; told is called at once or in a later turn */
+
+void ngx_http_exam_ledger_request(ngx_http_request_t *r,
+    ngx_http_exam_segment_t *seg, ngx_uint_t before,
+    ngx_http_exam_ledger_pt told);
 
 /* element i of that answer; false: nothing there, or malformed */
 

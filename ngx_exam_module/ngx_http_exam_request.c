@@ -508,6 +508,23 @@ ngx_http_exam_body_ready(ngx_http_request_t *r)
 }
 
 
+ngx_int_t
+ngx_http_exam_copy(ngx_pool_t *pool, exam_str_t *s)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(pool, s->len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, s->data, s->len);
+    s->data = p;
+
+    return NGX_OK;
+}
+
+
 /* one buffer as a rule; HTTP/2 and chunked bodies may come in several */
 
 static ngx_int_t
