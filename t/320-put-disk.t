@@ -9,6 +9,7 @@ use Test::More;
 use Time::HiRes qw(sleep);
 
 use Exam;
+use Exam::Trace;
 use Exam::Wire;
 
 my $spool = Exam::spool();
@@ -50,42 +51,6 @@ sub files {
 sub eventually {
     my ($true) = @_;
     return Exam::wait_for { $true->() } 10;
-}
-
-
-# Runs $code while strace follows all threads of the process; returns its
-# lines, undef where processes cannot be traced.
-
-sub traced {
-    my ($pid, $args, $code) = @_;
-
-    my $out = Exam::dir() . '/strace.' . ++$n;
-    my $strace = fork // die "fork: $!\n";
-
-    if ($strace == 0) {
-        open STDERR, '>', "$out.err";
-        exec 'strace', '-f', '-y', '-s', '200', '-o', $out, '-p', $pid, @$args
-            or POSIX::_exit(127);
-    }
-
-    # every thread that is there now must have been taken
-    my $attached = eventually(sub {
-        return -1 if waitpid($strace, POSIX::WNOHANG()) != 0;
-        return !grep { Exam::slurp($_) =~ /^TracerPid:\s+0$/m }
-                     glob "/proc/$pid/task/*/status";
-    });
-
-    if (!$attached || $attached == -1) {
-        diag Exam::slurp("$out.err");
-        return;
-    }
-
-    $code->();
-
-    kill 'TERM', $strace;
-    waitpid $strace, 0;
-
-    return split /\n/, Exam::slurp($out);
 }
 
 

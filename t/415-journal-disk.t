@@ -10,6 +10,7 @@ use Test::More;
 use Exam;
 use Exam::Api qw(is_problem claims_of raw_request);
 use Exam::Journal;
+use Exam::Trace;
 
 my $spool = Exam::spool();
 my $events = '/api/v1/events';
@@ -22,41 +23,6 @@ Exam::allow_errors(qr/exam \S+ in the journal failed/,
     qr/worker process \d+ exited on signal 9/,
     qr/exam spool is full, the journal's reserve is in use/,
     qr/journal's reserve failed, events are refused/);
-
-
-# Runs $code while strace follows all threads of the process; returns its
-# lines, none where processes cannot be traced.
-
-sub traced {
-    my ($pid, $args, $code) = @_;
-
-    my $out = Exam::dir() . '/strace.' . ++$n;
-    my $strace = fork // die "fork: $!\n";
-
-    if ($strace == 0) {
-        open STDERR, '>', "$out.err";
-        exec 'strace', '-f', '-y', '-s', '4096', '-o', $out, '-p', $pid, @$args
-            or POSIX::_exit(127);
-    }
-
-    my $attached = Exam::wait_for {
-        return -1 if waitpid($strace, POSIX::WNOHANG()) != 0;
-        return !grep { Exam::slurp($_) =~ /^TracerPid:\s+0$/m }
-                     glob "/proc/$pid/task/*/status";
-    };
-
-    if (!$attached || $attached == -1) {
-        diag Exam::slurp("$out.err");
-        return;
-    }
-
-    $code->();
-
-    kill 'TERM', $strace;
-    waitpid $strace, 0;
-
-    return split /\n/, Exam::slurp($out);
-}
 
 
 # One thread, because strace counts the calls of each by itself.
@@ -215,10 +181,12 @@ for (
 SKIP: {
     my @lines = traced($worker, ['-e', 'trace=fdatasync', '-e',
                                  'inject=fdatasync:error=EIO:when=1'], sub {
+        my ($out) = @_;
+
         $token = login($api, 'S004');
         Exam::Journal::wait_records($spool, 1, type => 'login',
                                     student => 'S004');
-        Exam::wait_for { Exam::slurp(Exam::dir() . "/strace.$n") =~ /EIO/ };
+        Exam::wait_for { Exam::slurp($out) =~ /EIO/ };
         $api->beat($token);
     });
 

@@ -14,6 +14,7 @@ use Exam;
 use Exam::Api qw(claims_of is_problem);
 use Exam::Journal qw(journal_parse);
 use Exam::Process;
+use Exam::Trace;
 use Exam::Wire;
 
 $SIG{PIPE} = 'IGNORE';
@@ -286,23 +287,11 @@ SKIP: {
     put($api, $token, 'first');
     events($api, $token);
 
-    my $strace = fork // die "fork: $!\n";
+    my $strace = trace_begin($worker, '-q', '-o', '/dev/null',
+        '-e', 'trace=fdatasync,fsync',
+        '-e', 'inject=fdatasync,fsync:delay_enter=1000000');
 
-    if ($strace == 0) {
-        open STDERR, '>', "$dir/strace.err";
-        exec 'strace', '-f', '-q', '-o', '/dev/null', '-e',
-             'trace=fdatasync,fsync', '-e',
-             'inject=fdatasync,fsync:delay_enter=1000000', '-p', $worker
-            or POSIX::_exit(127);
-    }
-
-    my $traced = Exam::wait_for {
-        return -1 if waitpid($strace, POSIX::WNOHANG()) != 0;
-        return !grep { Exam::slurp($_) =~ /^TracerPid:\s+0$/m }
-                     glob "/proc/$worker/task/*/status";
-    };
-
-    skip 'processes cannot be traced here', 5 if !$traced || $traced == -1;
+    skip 'processes cannot be traced here', 5 unless $strace;
 
     # what waits for the disk is begun, and answered after all the others
 
@@ -334,8 +323,7 @@ SKIP: {
             is(journaled(Exam::spool(), 'slow'), 1, 'in the journal');
         });
 
-    kill 'TERM', $strace;
-    waitpid $strace, 0;
+    trace_end($strace);
     $api->nginx->stop('QUIT');
 }
 

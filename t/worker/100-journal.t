@@ -44,18 +44,6 @@ sub lag {
 }
 
 
-sub taken {
-    my ($file) = @_;
-
-    my ($name) = $file =~ m{([^/]+)\z};
-    my ($row) = $mysql->sql('SELECT position FROM journal_positions'
-                            . " WHERE node = 't1' AND journal = '$name'");
-    return $row ? $row->[0] : 0;
-}
-
-
-sub drained { my ($file) = @_; return wait_for { taken($file) == -s $file } 20 }
-
 sub one {
     my ($sql) = @_;
     my ($row) = $mysql->sql($sql);

@@ -18,18 +18,6 @@ my $spool = Exam::spool();
 my $old = '00000000-0000-4000-8000-000000000001';
 
 
-sub taken {
-    my ($file) = @_;
-
-    my ($name) = $file =~ m{([^/]+)\z};
-    my ($row) = $mysql->sql('SELECT position FROM journal_positions'
-                            . " WHERE node = 't1' AND journal = '$name'");
-    return $row ? $row->[0] : 0;
-}
-
-
-sub drained { my ($file) = @_; return wait_for { taken($file) == -s $file } 20 }
-
 sub event {
     my ($id, %more) = @_;
     return journal_line(type => 'event', id => $id, name => 'x', %more);

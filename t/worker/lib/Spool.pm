@@ -21,9 +21,9 @@ use Exam;
 use Exam::Process;
 
 our @EXPORT = qw(
-    bell boot_id child files figures ini_with json ledger media offer proc_state
-    redis ring row rows settled sid stack start_worker stop_worker upload_id
-    wait_for worker_log
+    bell boot_id child drained files figures ini_with json ledger media offer
+    proc_state redis ring row rows settled sid stack start_worker stop_worker
+    taken upload_id wait_for worker_log
 );
 
 our $Node = 't1';
@@ -299,6 +299,21 @@ sub child {
         glob "/proc/$Worker->{pid}/task/*/children";
     return $pid;
 }
+
+
+# How far the worker has taken a journal into MySQL; all of it.
+
+sub taken {
+    my ($file) = @_;
+
+    my ($name) = $file =~ m{([^/]+)\z};
+    my ($row) = $Mysql->sql('SELECT position FROM journal_positions'
+                            . " WHERE node = '$Node' AND journal = '$name'");
+    return $row ? $row->[0] : 0;
+}
+
+
+sub drained { my ($file) = @_; return wait_for { taken($file) == -s $file } 20 }
 
 
 # 'T' is stopped, '' is gone.
