@@ -315,10 +315,6 @@ typedef bool (*worker_scan_pt)(void *data, const char *id);
 EXAM_MUST_CHECK int worker_scan_each(worker_t *w, const char *folder,
     worker_scan_pt callback, void *data);
 
-/* "<id>.info" -> true and the id; anything else is not ours */
-
-bool worker_scan_name(const char *name, char id[EXAM_UPLOAD_MAX + 1]);
-
 
 /* worker_batch.c: the item of that id, made when there is none; NULL: full */
 
@@ -341,8 +337,6 @@ bool worker_claim_release(worker_t *w, const worker_item_t *item);
 /* worker_verify.c: CLAIMED -> VERIFIED, MISSING, BAD or FAILED; pool thread */
 
 void worker_verify(void *data, size_t i, uint8_t *buffer);
-int worker_hash_fd(int fd, uint8_t *buffer, int64_t *bytes,
-    uint8_t sha256[EXAM_HASH_LEN]);
 
 /* BAD -> REFUSED, DONE or FAILED */
 

@@ -11,7 +11,6 @@
 #include "worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -90,25 +89,8 @@ worker_claim_read(worker_t *w, exam_spool_e what, worker_item_t *item)
 static int
 worker_claim_load(worker_t *w, const char *name, worker_item_t *item)
 {
-    int      fd, err;
-    ssize_t  n;
-
-    fd = openat(w->spool, name, O_RDONLY|O_CLOEXEC|O_NOFOLLOW);
-
-    if (fd == -1) {
-        return errno;
-    }
-
-    do {
-        n = read(fd, item->raw, sizeof(item->raw));
-    } while (n == -1 && errno == EINTR);
-
-    err = n == -1 ? errno : 0;
-    item->raw_len = n == -1 ? 0 : (size_t) n;
-
-    close(fd);
-
-    return err;
+    return exam_file_load(w->spool, name, item->raw, sizeof(item->raw),
+                          &item->raw_len) == 0 ? 0 : errno;
 }
 
 

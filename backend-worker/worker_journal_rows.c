@@ -45,8 +45,6 @@ static exam_db_e worker_rows_some(worker_journal_t *j, worker_table_e table,
 static exam_db_e worker_rows_insert(worker_journal_t *j, worker_table_e table,
     worker_record_t **records, size_t which);
 static exam_db_e worker_rows_position(worker_journal_t *j);
-static void worker_rows_known(exam_stmt_t *s, unsigned i, int64_t value,
-    bool known);
 static void worker_rows_text(exam_stmt_t *s, unsigned i, exam_str_t value);
 static void worker_rows_session(exam_stmt_t *s, unsigned i,
     const worker_record_t *r);
@@ -374,18 +372,6 @@ worker_journal_rows_close(worker_journal_t *j)
 }
 
 
-static void
-worker_rows_known(exam_stmt_t *s, unsigned i, int64_t value, bool known)
-{
-    if (known) {
-        exam_stmt_int(s, i, value);
-        return;
-    }
-
-    exam_stmt_null(s, i);
-}
-
-
 /* what is empty has no bytes to point to, which would be NULL */
 
 static void
@@ -408,9 +394,9 @@ worker_rows_session(exam_stmt_t *s, unsigned i, const worker_record_t *r)
     exam_stmt_int(s, i++, (int64_t) r->r.gen);
     exam_stmt_text(s, i++, r->r.node);
     worker_rows_text(s, i++, r->r.ip);
-    worker_rows_known(s, i++, r->r.login_at, r->r.login_at > 0);
+    exam_stmt_known(s, i++, r->r.login_at, r->r.login_at > 0);
     exam_stmt_cstr(s, i++, end ? exam_ended_name(r->r.ended) : "");
-    worker_rows_known(s, i++, r->r.at, end);
+    exam_stmt_known(s, i++, r->r.at, end);
 }
 
 
@@ -462,8 +448,8 @@ worker_rows_delivery(exam_stmt_t *s, unsigned i, const worker_record_t *r)
     exam_stmt_text(s, i++, r->r.student);
     exam_stmt_cstr(s, i++, ack ? "confirmed" : "sent");
     exam_stmt_cstr(s, i++, r->sid);
-    worker_rows_known(s, i++, r->r.at, !ack);
-    worker_rows_known(s, i++, r->r.at, ack);
+    exam_stmt_known(s, i++, r->r.at, !ack);
+    exam_stmt_known(s, i++, r->r.at, ack);
 }
 
 
@@ -475,8 +461,8 @@ worker_rows_event(exam_stmt_t *s, unsigned i, const worker_record_t *r)
     exam_stmt_cstr(s, i++, r->sid);
     exam_stmt_text(s, i++, r->r.event);
     exam_stmt_text(s, i++, r->r.name);
-    worker_rows_known(s, i++, r->r.client_time, r->r.client_time >= 0);
-    worker_rows_known(s, i++, r->r.offset_ms, r->r.has_offset);
+    exam_stmt_known(s, i++, r->r.client_time, r->r.client_time >= 0);
+    exam_stmt_known(s, i++, r->r.offset_ms, r->r.has_offset);
     exam_stmt_int(s, i++, r->r.at);
     exam_stmt_text(s, i++, r->r.node);
 

@@ -12,7 +12,6 @@
 
 #include "worker.h"
 
-#include <stddef.h>
 #include <string.h>
 
 

@@ -15,10 +15,13 @@
 #include <unistd.h>
 
 
+static bool worker_scan_name(const char *name, char id[EXAM_UPLOAD_MAX + 1]);
 static DIR *worker_scan_open(worker_t *w, const char *folder);
 
 
-bool
+/* "<id>.info" -> true and the id; anything else is not ours */
+
+static bool
 worker_scan_name(const char *name, char id[EXAM_UPLOAD_MAX + 1])
 {
     size_t  len;

@@ -9,9 +9,7 @@
 
 #include "worker.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 
 static exam_err_e worker_sidecar_read(worker_item_t *item, int fd,
@@ -82,28 +80,15 @@ static exam_err_e
 worker_sidecar_read(worker_item_t *item, int fd, const char *name,
     exam_arena_t *arena, exam_sidecar_t *s)
 {
-    int         file;
     char        text[EXAM_SIDECAR_MAX];
-    ssize_t     n;
+    size_t      len;
     exam_err_e  err;
 
-    file = openat(fd, name, O_RDONLY|O_CLOEXEC|O_NOFOLLOW);
-
-    if (file == -1) {
+    if (exam_file_load(fd, name, text, sizeof(text), &len) != 0) {
         return EXAM_ERR_NOT_FOUND;
     }
 
-    do {
-        n = read(file, text, sizeof(text));
-    } while (n == -1 && errno == EINTR);
-
-    close(file);
-
-    if (n <= 0) {
-        return EXAM_ERR_BAD_JSON;
-    }
-
-    err = exam_sidecar_parse(exam_str_make(text, (size_t) n), arena, s);
+    err = exam_sidecar_parse(exam_str_make(text, len), arena, s);
 
     if (err != EXAM_OK) {
         return err;

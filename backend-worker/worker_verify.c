@@ -20,6 +20,8 @@
 
 static int worker_verify_open(worker_t *w, worker_item_t *item);
 static bool worker_verify_hashed(const worker_t *w, const worker_item_t *item);
+static int worker_verify_hash(int fd, uint8_t *buffer, int64_t *bytes,
+    uint8_t sha256[EXAM_HASH_LEN]);
 static void worker_verify_failed(worker_item_t *item, int err,
     const char *what);
 static int worker_bad_move(worker_t *w, worker_item_t *item);
@@ -79,7 +81,7 @@ worker_verify(void *data, size_t i, uint8_t *buffer)
 
     if (worker_verify_hashed(w, item)) {
 
-        if (worker_hash_fd(item->fd, buffer, &item->found_bytes,
+        if (worker_verify_hash(item->fd, buffer, &item->found_bytes,
                            item->found_sha256)
             == -1)
         {
@@ -172,8 +174,8 @@ worker_verify_hashed(const worker_t *w, const worker_item_t *item)
 }
 
 
-int
-worker_hash_fd(int fd, uint8_t *buffer, int64_t *bytes,
+static int
+worker_verify_hash(int fd, uint8_t *buffer, int64_t *bytes,
     uint8_t sha256[EXAM_HASH_LEN])
 {
     ssize_t        n;

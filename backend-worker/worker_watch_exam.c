@@ -47,7 +47,6 @@ static uint32_t *worker_exam_slot(worker_exam_t *e, exam_str_t student);
 static bool worker_exam_scores(worker_watch_t *t, worker_exam_t *e,
     worker_scores_t *s);
 static void worker_exam_score(worker_scores_t *s, const redisReply *reply);
-static int64_t worker_exam_number(const redisReply *reply, size_t i);
 static size_t worker_exam_key(const worker_exam_t *e, exam_key_e which,
     char key[EXAM_KEY_MAX]);
 static void worker_exam_trim(worker_watch_t *t, worker_exam_t *e);
@@ -86,9 +85,9 @@ worker_exam_read(worker_watch_t *t, worker_exam_t *e)
     state = exam_redis_str(exam_redis_item(reply, 0));
 
     e->state = exam_state_parse((const char *) state.data, state.len);
-    e->ends_at = worker_exam_number(reply, 1);
-    e->pause_ms = worker_exam_number(reply, 2);
-    e->paused_at = worker_exam_number(reply, 3);
+    e->ends_at = exam_redis_number(reply, 1, 0);
+    e->pause_ms = exam_redis_number(reply, 2, 0);
+    e->paused_at = exam_redis_number(reply, 3, 0);
 
     freeReplyObject(reply);
 
@@ -602,7 +601,7 @@ worker_exam_scores(worker_watch_t *t, worker_exam_t *e, worker_scores_t *s)
 }
 
 
-/* what is older than the login was a beat of an earlier session */
+/* scores are whole; one before the login was a beat of another session */
 
 static void
 worker_exam_score(worker_scores_t *s, const redisReply *reply)
@@ -611,34 +610,12 @@ worker_exam_score(worker_scores_t *s, const redisReply *reply)
     int64_t  seen;
 
     for (i = 0; i < s->n; i++) {
-        seen = worker_exam_number(reply, i);
+        seen = exam_redis_number(reply, i, 0);
 
         if (seen > s->seats[i]->seen && seen >= s->seats[i]->login_at) {
             s->seats[i]->seen = seen;
         }
     }
-}
-
-
-/* 0: none; scores are whole milliseconds, and so written by Redis */
-
-static int64_t
-worker_exam_number(const redisReply *reply, size_t i)
-{
-    uint64_t           value;
-    exam_str_t         s;
-    const redisReply  *item;
-
-    item = exam_redis_item(reply, i);
-
-    if (item == NULL) {
-        return 0;
-    }
-
-    s = exam_redis_str(item);
-
-    return exam_uint_parse(s.data, s.len, INT64_MAX, &value)
-           ? (int64_t) value : 0;
 }
 
 

@@ -23,7 +23,6 @@ typedef struct {
 
 
 static void worker_node_reply(void *data, size_t i, const redisReply *reply);
-static int64_t worker_node_number(const redisReply *reply, size_t i);
 
 
 int
@@ -112,9 +111,9 @@ worker_node_reply(void *data, size_t i, const redisReply *reply)
     nodes = data;
     n = &nodes->t->nodes[i];
 
-    now = worker_node_number(reply, 0);
-    flushed_at = worker_node_number(reply, 1);
-    started_at = worker_node_number(reply, 2);
+    now = exam_redis_number(reply, 0, -1);
+    flushed_at = exam_redis_number(reply, 1, -1);
+    started_at = exam_redis_number(reply, 2, -1);
 
     n->present = now > 0 && flushed_at > 0;
 
@@ -138,28 +137,6 @@ worker_node_reply(void *data, size_t i, const redisReply *reply)
         n->flushed_at = flushed_at;
         n->heard = nodes->mono;
     }
-}
-
-
-/* -1: not there */
-
-static int64_t
-worker_node_number(const redisReply *reply, size_t i)
-{
-    uint64_t           value;
-    exam_str_t         s;
-    const redisReply  *item;
-
-    item = exam_redis_item(reply, i);
-
-    if (item == NULL) {
-        return -1;
-    }
-
-    s = exam_redis_str(item);
-
-    return exam_uint_parse(s.data, s.len, INT64_MAX, &value)
-           ? (int64_t) value : -1;
 }
 
 

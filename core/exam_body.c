@@ -100,7 +100,6 @@ static const exam_json_member_t  exam_beat_members[] = {
                      0, EXAM_INT_MAX, false)
 };
 
-#define EXAM_BEAT_SEQ       0x01
 #define EXAM_BEAT_TIME      0x02
 
 

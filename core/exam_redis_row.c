@@ -21,6 +21,8 @@ static size_t exam_key_join(char out[EXAM_KEY_MAX], exam_str_t prefix,
 static bool exam_member_next(exam_str_t *rest, char separator,
     exam_str_t *member);
 static bool exam_int_parse(exam_str_t s, int64_t *out);
+static uint32_t exam_resend_parse(exam_str_t csv, const exam_kinds_t *kinds,
+    exam_resend_t out[EXAM_RESEND_MAX]);
 static bool exam_stored_one(exam_str_t s, int32_t *out);
 
 
@@ -164,57 +166,6 @@ exam_ledger_field_parse(exam_str_t field, uint8_t sid[EXAM_SID_LEN],
     /* attachments have numbers too, so the number's form is the only test */
 
     return exam_id_segment(rest, n);
-}
-
-
-void
-exam_ledger_format(exam_buf_t *b, const exam_ledger_t *e)
-{
-    const char  *state;
-
-    state = exam_seg_names[e->state];
-
-    exam_buf_put(b, state, strlen(state));
-    exam_buf_char(b, ' ');
-
-    if (e->node.len) {
-        exam_buf_put(b, e->node.data, e->node.len);
-
-    } else {
-        exam_buf_char(b, '-');
-    }
-
-    exam_buf_char(b, ' ');
-
-    if (e->upload.len) {
-        exam_buf_put(b, e->upload.data, e->upload.len);
-
-    } else {
-        exam_buf_char(b, '-');
-    }
-
-    exam_buf_char(b, ' ');
-
-    if (e->bytes >= 0) {
-        exam_buf_int(b, e->bytes);
-
-    } else {
-        exam_buf_char(b, '-');
-    }
-
-    exam_buf_char(b, ' ');
-
-    if (e->has_sha256) {
-        exam_buf_hex(b, e->sha256, EXAM_HASH_LEN);
-
-    } else {
-        exam_buf_char(b, '-');
-    }
-
-    if (e->reason.len) {
-        exam_buf_char(b, ' ');
-        exam_buf_put(b, e->reason.data, e->reason.len);
-    }
 }
 
 
@@ -384,7 +335,12 @@ exam_flush_answer_parse(exam_str_t line, const exam_kinds_t *kinds,
 }
 
 
-uint32_t
+/*
+ * `kind:n,kind:n`: the number of entries.  A kind that is not in the list, what
+ * is malformed and what is beyond EXAM_RESEND_MAX is left out.
+ */
+
+static uint32_t
 exam_resend_parse(exam_str_t csv, const exam_kinds_t *kinds,
     exam_resend_t out[EXAM_RESEND_MAX])
 {

@@ -17,8 +17,6 @@
 #define EXAM_KEY_MAX        160     /* bytes of the longest key + NUL */
 #define EXAM_FLUSH_ROWS     200     /* rows a flush call */
 #define EXAM_FLUSH_ROW_MAX  (256 + EXAM_STUDENT_MAX + EXAM_STATE_JSON_MAX)
-#define EXAM_LEDGER_MAX     (16 + EXAM_NODE_MAX + EXAM_UPLOAD_MAX + 20 + 64   \
-                             + 8 + EXAM_REASON_MAX)
 #define EXAM_RESEND_MAX     20      /* numbers a heartbeat asks for again */
 
 
@@ -87,11 +85,10 @@ void exam_ledger_field(exam_buf_t *b, const uint8_t sid[EXAM_SID_LEN],
 bool exam_ledger_field_parse(exam_str_t field, uint8_t sid[EXAM_SID_LEN],
     exam_str_t *kind, uint32_t *n);
 
-/* value `state node upload bytes sha256 [reason]`, `-` for what is not known */
-
-void exam_ledger_format(exam_buf_t *b, const exam_ledger_t *e);
-
-/* the strings point into value; false: malformed */
+/*
+ * Value `state node upload bytes sha256 [reason]`, `-` for what is not known.
+ * The strings point into value; false: malformed.
+ */
 
 bool exam_ledger_parse(exam_str_t value, exam_ledger_t *e);
 
@@ -159,14 +156,6 @@ bool exam_flush_exam_parse(exam_str_t line, exam_flush_exam_t *e);
 
 bool exam_flush_answer_parse(exam_str_t line, const exam_kinds_t *kinds,
     exam_flush_answer_t *a);
-
-/*
- * `kind:n,kind:n`: the number of entries.  A kind that is not in the list, what
- * is malformed and what is beyond EXAM_RESEND_MAX is left out.
- */
-
-uint32_t exam_resend_parse(exam_str_t csv, const exam_kinds_t *kinds,
-    exam_resend_t out[EXAM_RESEND_MAX]);
 
 /* `n,n,...`, one a kind: -1 none yet, "-" is null (-2) */
 

@@ -230,8 +230,6 @@ void ctl_cell_json(const ctl_column_t *column, const ctl_cell_t *cell);
 
 ctl_cell_t ctl_cell_col(const exam_stmt_t *stmt, unsigned i);
 
-void ctl_json_text(exam_str_t text);
-
 
 /* ctl_csv.c */
 

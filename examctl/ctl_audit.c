@@ -17,7 +17,6 @@
 
 
 #define CTL_AUDIT_EVERY     1000        /* ms between two passes */
-#define CTL_AUDIT_LINE_MAX  1024
 
 
 static ctl_rc_e ctl_audit_open(ctl_audit_t *a, ctl_t *ctl);

@@ -160,11 +160,6 @@ EXAM_MUST_CHECK ctl_rc_e ctl_audit_spool(ctl_audit_t *a);
 
 unsigned ctl_audit_where(ctl_audit_t *a, exam_str_t id);
 
-/* reads a manifest below `fd`; false: not there, or damaged */
-
-bool ctl_manifest_read(int fd, const char *name, exam_arena_t *arena,
-    exam_manifest_t *m);
-
 
 /* ctl_audit_store.c */
 

@@ -10,6 +10,7 @@
 
 
 #include "ctl_audit.h"
+#include "exam_file.h"
 #include "exam_journal.h"
 
 #include <errno.h>
@@ -41,6 +42,8 @@ static bool ctl_spool_name(const char *name, exam_str_t *id);
 static bool ctl_spool_file(ctl_audit_t *a, exam_str_t id,
     const exam_manifest_t *m, bool bad);
 static bool ctl_spool_is(int fd, const char *name);
+static bool ctl_spool_manifest(int fd, const char *name, exam_arena_t *arena,
+    exam_manifest_t *m);
 
 
 ctl_rc_e
@@ -359,7 +362,7 @@ ctl_spool_info(void *data, int fd, const char *name)
 
     exam_arena_init(&arena, memory, sizeof(memory));
 
-    if (!ctl_manifest_read(fd, name, &arena, &m)
+    if (!ctl_spool_manifest(fd, name, &arena, &m)
         || !exam_str_eq(m.exam, a->exam) || !m.final
         || !ctl_spool_file(a, id, &m, s->flag == CTL_AUDIT_BAD))
     {
@@ -470,7 +473,7 @@ ctl_audit_where(ctl_audit_t *a, exam_str_t id)
 
         /* what is damaged, the worker will tell; it is gone: it has moved on */
 
-        if (!ctl_manifest_read(a->spool, name, &arena, &m)) {
+        if (!ctl_spool_manifest(a->spool, name, &arena, &m)) {
 
             if (ctl_spool_file(a, id, NULL, bad)) {
                 return bad ? CTL_AUDIT_BAD : CTL_AUDIT_SPOOL;
@@ -488,28 +491,16 @@ ctl_audit_where(ctl_audit_t *a, exam_str_t id)
 }
 
 
-bool
-ctl_manifest_read(int fd, const char *name, exam_arena_t *arena,
+/* reads a manifest below `fd`; false: not there, or damaged */
+
+static bool
+ctl_spool_manifest(int fd, const char *name, exam_arena_t *arena,
     exam_manifest_t *m)
 {
-    int         file;
-    ssize_t     n;
-    uint8_t     text[EXAM_MANIFEST_MAX * 2];
-    exam_str_t  bytes;
+    size_t   len;
+    uint8_t  text[EXAM_MANIFEST_MAX * 2];
 
-    file = openat(fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-
-    if (file == -1) {
-        return false;
-    }
-
-    do {
-        n = read(file, text, sizeof(text));
-    } while (n == -1 && errno == EINTR);
-
-    (void) close(file);
-
-    bytes = exam_str_make(text, n > 0 ? (size_t) n : 0);
-
-    return n > 0 && exam_manifest_parse(bytes, arena, m) == EXAM_OK;
+    return exam_file_load(fd, name, text, sizeof(text), &len) == 0
+           && exam_manifest_parse(exam_str_make(text, len), arena, m)
+              == EXAM_OK;
 }

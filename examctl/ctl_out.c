@@ -14,6 +14,7 @@
 
 static void ctl_cell_text(const ctl_column_t *column, const ctl_cell_t *cell,
     bool last);
+static void ctl_json_text(exam_str_t text);
 static int ctl_width(exam_str_t text);
 
 
@@ -217,7 +218,7 @@ ctl_cell_json(const ctl_column_t *column, const ctl_cell_t *cell)
 }
 
 
-void
+static void
 ctl_json_text(exam_str_t text)
 {
     void        *memory;

@@ -11,6 +11,7 @@
 
 
 #include "ctl_rebuild.h"
+#include "exam_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -230,33 +231,20 @@ ctl_rebuild_file(void *data, int fd, const char *name)
 static bool
 ctl_rebuild_sidecar(ctl_rebuild_t *r, int fd, const char *name, const char *id)
 {
-    int             file;
     char            text[EXAM_SIDECAR_MAX];
-    ssize_t         n;
+    size_t          len;
     exam_arena_t    arena;
     exam_sidecar_t  s;
 
     static _Alignas(max_align_t) uint8_t  memory[EXAM_SIDECAR_ARENA];
 
-    file = openat(fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-
-    if (file == -1) {
-        return false;
-    }
-
-    do {
-        n = read(file, text, sizeof(text));
-    } while (n == -1 && errno == EINTR);
-
-    (void) close(file);
-
-    if (n <= 0) {
+    if (exam_file_load(fd, name, text, sizeof(text), &len) != 0) {
         return false;
     }
 
     exam_arena_init(&arena, memory, sizeof(memory));
 
-    return exam_sidecar_parse(exam_str_make(text, (size_t) n), &arena, &s)
+    return exam_sidecar_parse(exam_str_make(text, len), &arena, &s)
            == EXAM_OK
            && exam_str_eq(s.m.id, ctl_str(id))
            && exam_str_eq(s.m.exam, r->exam)

@@ -338,18 +338,8 @@ ctl_student_do_set(ctl_t *ctl, exam_live_exam_t *e, void *data)
     }
 
     if (rc == EXAM_DB_OK) {
-        if (set->suspended != -1) {
-            exam_stmt_int(&stmt, 0, set->suspended);
-        } else {
-            exam_stmt_null(&stmt, 0);
-        }
-
-        if (set->extra_s != -1) {
-            exam_stmt_int(&stmt, 1, set->extra_s);
-        } else {
-            exam_stmt_null(&stmt, 1);
-        }
-
+        exam_stmt_known(&stmt, 0, set->suspended, set->suspended != -1);
+        exam_stmt_known(&stmt, 1, set->extra_s, set->extra_s != -1);
         exam_stmt_text(&stmt, 2, args[0]);
         exam_stmt_text(&stmt, 3, args[1]);
 

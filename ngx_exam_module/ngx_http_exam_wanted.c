@@ -21,6 +21,8 @@
 
 static void ngx_http_exam_forget_locked(ngx_http_exam_segs_t *segs,
     ngx_uint_t kind, uint32_t n);
+static void ngx_http_exam_lost_keep(ngx_http_exam_segs_t *segs,
+    ngx_uint_t kind, const exam_ranges_t *set);
 
 
 void
@@ -214,7 +216,7 @@ ngx_http_exam_lost_of(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
 }
 
 
-void
+static void
 ngx_http_exam_lost_keep(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
     const exam_ranges_t *set)
 {

@@ -558,8 +558,6 @@ void ngx_http_exam_received_keep(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
     const exam_ranges_t *set);
 void ngx_http_exam_lost_of(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
     exam_ranges_t *set);
-void ngx_http_exam_lost_keep(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
-    const exam_ranges_t *set);
 
 /* what the flush was answered: those numbers are no longer received here */
 

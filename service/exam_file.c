@@ -118,6 +118,32 @@ exam_file_rest(int fd, size_t max, char **data, size_t *len)
 
 
 int
+exam_file_load(int dir, const char *name, void *data, size_t size, size_t *len)
+{
+    int      fd, err;
+    ssize_t  n;
+
+    fd = openat(dir, name, O_RDONLY|O_CLOEXEC|O_NOFOLLOW);
+
+    if (fd == -1) {
+        return -1;
+    }
+
+    do {
+        n = read(fd, data, size);
+    } while (n == -1 && errno == EINTR);
+
+    err = errno;
+    (void) close(fd);
+    errno = err;
+
+    *len = n == -1 ? 0 : (size_t) n;
+
+    return n == -1 ? -1 : 0;
+}
+
+
+int
 exam_file_replace(const char *path, mode_t mode, const void *data, size_t len,
     bool exclusive)
 {

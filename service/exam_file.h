@@ -26,6 +26,14 @@ EXAM_MUST_CHECK int exam_file_read(const char *path, size_t max, char **data,
     size_t *len);
 
 /*
+ * The first bytes of a file below the folder `dir`, at most size; a link is not
+ * followed.  0 or -1.
+ */
+
+EXAM_MUST_CHECK int exam_file_load(int dir, const char *name, void *data,
+    size_t size, size_t *len);
+
+/*
  * Writes data under a temporary name in the same folder and renames it to
  * `path`.  With `exclusive` an existing `path` is EEXIST and stays as it is.
  */

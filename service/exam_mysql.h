@@ -166,6 +166,10 @@ void exam_stmt_cstr(exam_stmt_t *s, unsigned i, const char *value);
 void exam_stmt_blob(exam_stmt_t *s, unsigned i, const void *data, size_t len);
 void exam_stmt_null(exam_stmt_t *s, unsigned i);
 
+/* NULL unless it is known */
+
+void exam_stmt_known(exam_stmt_t *s, unsigned i, int64_t value, bool known);
+
 EXAM_MUST_CHECK exam_db_e exam_stmt_execute(exam_stmt_t *s);
 
 /* rows changed by the last execution: 2 for an updated upsert, 0 same values */

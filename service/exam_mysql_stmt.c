@@ -301,6 +301,18 @@ exam_stmt_null(exam_stmt_t *s, unsigned i)
 }
 
 
+void
+exam_stmt_known(exam_stmt_t *s, unsigned i, int64_t value, bool known)
+{
+    if (known) {
+        exam_stmt_int(s, i, value);
+        return;
+    }
+
+    exam_stmt_null(s, i);
+}
+
+
 static MYSQL_BIND *
 exam_stmt_param(exam_stmt_t *s, unsigned i)
 {

@@ -624,6 +624,19 @@ exam_redis_item(const redisReply *reply, size_t i)
 }
 
 
+int64_t
+exam_redis_number(const redisReply *reply, size_t i, int64_t none)
+{
+    uint64_t    value;
+    exam_str_t  s;
+
+    s = exam_redis_str(exam_redis_item(reply, i));
+
+    return exam_uint_parse(s.data, s.len, INT64_MAX, &value)
+           ? (int64_t) value : none;
+}
+
+
 exam_redis_e
 exam_redis_time(exam_redis_t *r, int64_t *ms)
 {

@@ -123,6 +123,10 @@ exam_str_t exam_redis_str(const redisReply *reply);
 
 const redisReply *exam_redis_item(const redisReply *reply, size_t i);
 
+/* such an element as a number from 0 on; none: not there, or no number */
+
+int64_t exam_redis_number(const redisReply *reply, size_t i, int64_t none);
+
 /* Redis's own clock, ms: also the cheapest proof that it answers */
 
 EXAM_MUST_CHECK exam_redis_e exam_redis_time(exam_redis_t *r, int64_t *ms);

@@ -7,8 +7,6 @@
 
 #include "exam_sidecar.h"
 
-#include <stddef.h>
-
 
 #define EXAM_STORE_DASH  33             /* "-" and 32 hex digits */
 
@@ -34,8 +32,6 @@ static void exam_sidecar_text(exam_buf_t *b, const char *name,
 static void exam_sidecar_int(exam_buf_t *b, const char *name, int64_t value,
     bool known);
 static void exam_sidecar_copy(char *to, exam_str_t from);
-static void exam_recording_number(exam_stmt_t *s, unsigned i, int64_t value,
-    bool known);
 static void exam_recording_name(exam_stmt_t *s, unsigned i,
     const char *value);
 
@@ -267,9 +263,9 @@ exam_recording_bind(exam_stmt_t *s, unsigned first, const exam_recording_t *r)
     exam_stmt_int(s, i++, m->length);
     exam_stmt_blob(s, i++, m->sha256, EXAM_HASH_LEN);
     exam_stmt_text(s, i++, m->content_type);
-    exam_recording_number(s, i++, m->started_at, m->started_at >= 0);
-    exam_recording_number(s, i++, m->duration_ms, m->duration_ms >= 0);
-    exam_recording_number(s, i++, m->offset_ms, m->has_offset);
+    exam_stmt_known(s, i++, m->started_at, m->started_at >= 0);
+    exam_stmt_known(s, i++, m->duration_ms, m->duration_ms >= 0);
+    exam_stmt_known(s, i++, m->offset_ms, m->has_offset);
     exam_stmt_int(s, i++, m->received_at >= 0 ? m->received_at
                                               : r->stored_at);
     exam_stmt_int(s, i++, r->stored_at);
@@ -279,23 +275,11 @@ exam_recording_bind(exam_stmt_t *s, unsigned first, const exam_recording_t *r)
     exam_recording_name(s, i++, media->container);
     exam_recording_name(s, i++, media->video_codec);
     exam_recording_name(s, i++, media->audio_codec);
-    exam_recording_number(s, i++, media->width, media->width > 0);
-    exam_recording_number(s, i++, media->height, media->height > 0);
-    exam_recording_number(s, i++, media->media_ms, media->media_ms >= 0);
-    exam_recording_number(s, i++, media->playable, media->playable >= 0);
+    exam_stmt_known(s, i++, media->width, media->width > 0);
+    exam_stmt_known(s, i++, media->height, media->height > 0);
+    exam_stmt_known(s, i++, media->media_ms, media->media_ms >= 0);
+    exam_stmt_known(s, i++, media->playable, media->playable >= 0);
     exam_recording_name(s, i++, media->reason);
-}
-
-
-static void
-exam_recording_number(exam_stmt_t *s, unsigned i, int64_t value, bool known)
-{
-    if (known) {
-        exam_stmt_int(s, i, value);
-        return;
-    }
-
-    exam_stmt_null(s, i);
 }
 
 

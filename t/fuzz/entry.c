@@ -22,7 +22,6 @@
 static void fuzz_entry(exam_str_t s);
 static bool fuzz_next(exam_str_t *rest, uint8_t separator, exam_str_t *member);
 static void fuzz_sound(const exam_entry_t *e, exam_str_t in);
-static bool fuzz_within(exam_str_t s, exam_str_t in);
 static exam_err_e fuzz_value(void *data, const exam_json_value_t *v);
 static void fuzz_id(exam_str_t s);
 
@@ -139,13 +138,6 @@ fuzz_sound(const exam_entry_t *e, exam_str_t in)
                "a payload can stand in a reply");
 
     (void) exam_command_lasts(e->type);
-}
-
-
-static bool
-fuzz_within(exam_str_t s, exam_str_t in)
-{
-    return s.data >= in.data && s.data + s.len <= in.data + in.len;
 }
 
 

@@ -87,6 +87,16 @@ fuzz_has(exam_str_t s, uint8_t c)
 }
 
 
+/* does s stand in `in`?  What is empty stands everywhere. */
+
+static inline bool
+fuzz_within(exam_str_t s, exam_str_t in)
+{
+    return s.len == 0
+           || (s.data >= in.data && s.data + s.len <= in.data + in.len);
+}
+
+
 /* what a writer has left in its buffer */
 
 static inline exam_str_t

@@ -55,40 +55,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 static void
 fuzz_value(exam_str_t s)
 {
-    uint8_t        text[EXAM_LEDGER_MAX];
-    exam_buf_t     b;
-    exam_str_t     copy;
-    exam_ledger_t  in, out;
+    exam_ledger_t  e;
 
-    if (!exam_ledger_parse(s, &in)) {
+    if (!exam_ledger_parse(s, &e)) {
         return;
     }
 
-    fuzz_check(in.state > EXAM_SEG_NONE && in.state <= EXAM_SEG_REFUSED,
+    fuzz_check(e.state > EXAM_SEG_NONE && e.state <= EXAM_SEG_REFUSED,
                "a state that there is");
-
-    if (in.reason.len > EXAM_REASON_MAX) {
-        return;
-    }
-
-    exam_buf_init(&b, text, sizeof(text));
-    exam_ledger_format(&b, &in);
-
-    fuzz_check(!b.overflow, "a value of the ledger has its limits");
-
-    copy = fuzz_copy(fuzz_written(&b));
-
-    fuzz_check(exam_ledger_parse(copy, &out)
-               && in.state == out.state && in.bytes == out.bytes
-               && exam_str_eq(in.node, out.node)
-               && exam_str_eq(in.upload, out.upload)
-               && exam_str_eq(in.reason, out.reason)
-               && in.has_sha256 == out.has_sha256
-               && (!in.has_sha256
-                   || memcmp(in.sha256, out.sha256, EXAM_HASH_LEN) == 0),
-               "a value that was written is read as the same");
-
-    fuzz_free(copy);
+    fuzz_check(e.bytes >= -1, "a size, or none");
+    fuzz_check(fuzz_within(e.node, s) && fuzz_within(e.upload, s)
+               && fuzz_within(e.reason, s),
+               "what is told stands in the value");
 }
 
 
