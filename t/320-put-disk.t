@@ -84,10 +84,8 @@ SKIP: {
     is $res->{status}, 201, 'an upload under strace';
 
     my $id = $res->{json}{id};
-    my $at = 0;
 
-    # each must stand behind the one before
-    for (
+    in_order(\@lines,
         ['the part is made', qr/openat\(.*part\/\w\w\/$id\.part"/],
         ['its room is taken', qr/fallocate\(.*$id\.part/],
         ['data are written', qr/pwrite64\(.*$id\.part/],
@@ -101,17 +99,7 @@ SKIP: {
         ['the commit mark is set',
          qr/renameat2?\(.*part\/\w\w\/$id\.info".*"ready\/$id\.info"/],
         ['the directory is synced', qr/fsync\(\d+<[^>]*\/ready>/],
-        ['and then 201', qr/(?:writev|sendto|write)\(.*HTTP\/1\.1 201/],
-    ) {
-        my ($what, $pattern) = @$_;
-        my $found = 0;
-
-        while ($at < @lines) {
-            $found = $lines[$at++] =~ $pattern and last;
-        }
-
-        ok $found, $what;
-    }
+        ['and then 201', qr/(?:writev|sendto|write)\(.*HTTP\/1\.1 201/]);
 
     # a call that was interrupted by another thread's line ends as "resumed"
     my @loop = grep { /^$worker / } @lines;

@@ -87,22 +87,10 @@ SKIP: {
 
     is $res->{status}, 202, 'an event under strace';
 
-    my $at = 0;
-
-    for (
+    in_order(\@lines,
         ['its line is written', qr/write\(\d+<[^>]*\/journal\/.*traced/],
         ['it is synced', qr/fdatasync\(\d+<[^>]*\/journal\//],
-        ['and then 202', qr/(?:writev|sendto|write)\(.*HTTP\/1\.1 202/],
-    ) {
-        my ($what, $pattern) = @$_;
-        my $found = 0;
-
-        while ($at < @lines) {
-            $found = $lines[$at++] =~ $pattern and last;
-        }
-
-        ok $found, $what;
-    }
+        ['and then 202', qr/(?:writev|sendto|write)\(.*HTTP\/1\.1 202/]);
 
     my @loop = grep { /^$worker / } @lines;
 

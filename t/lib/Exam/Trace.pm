@@ -6,6 +6,7 @@ package Exam::Trace;
 #   my @lines = traced($pid, ['-e', 'trace=fsync'], sub { ... });
 #   my $strace = trace_begin($pid, '-o', '/dev/null', ...);
 #   trace_end($strace);
+#   in_order(\@lines, ['it is synced', qr/fsync/], ...);
 
 use strict;
 use warnings;
@@ -16,7 +17,7 @@ use Test::More ();
 
 use Exam;
 
-our @EXPORT = qw(trace_begin trace_end traced);
+our @EXPORT = qw(in_order trace_begin trace_end traced);
 
 my $serial = 0;
 
@@ -71,6 +72,26 @@ sub traced {
     trace_end($strace);
 
     return split /\n/, Exam::slurp($out);
+}
+
+
+# A test for each [name, pattern]: its line stands behind that of the one before.
+
+sub in_order {
+    my ($lines, @calls) = @_;
+
+    my $at = 0;
+
+    for (@calls) {
+        my ($what, $pattern) = @$_;
+        my $found = 0;
+
+        while ($at < @$lines) {
+            $found = $lines->[$at++] =~ $pattern and last;
+        }
+
+        Test::More::ok($found, $what);
+    }
 }
 
 
