@@ -97,7 +97,13 @@ stack();
 
 {
     start_worker();
-    wait_for { child() };
+
+    # one that is stopped too early keeps the lock of its worker
+    wait_for {
+        my $child = child();
+        $child && !grep { (readlink // '') =~ /worker\.lock/ }
+                        glob "/proc/$child/fd/*";
+    };
     kill 'STOP', child();
 
     my $m = offer(n => 10);
