@@ -131,10 +131,6 @@ EXAM_MUST_CHECK exam_db_e worker_journal_positions(worker_journal_t *j);
 
 EXAM_MUST_CHECK exam_db_e worker_journal_retire(worker_journal_t *j);
 
-/* may the process that writes it still be there? */
-
-bool worker_journal_alive(const worker_journal_file_t *f);
-
 /*
  * May the line that it ends in become whole?  A process that cannot be seen
  * from here, in another container, is writing while the file is young.

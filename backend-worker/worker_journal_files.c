@@ -32,6 +32,7 @@ static worker_journal_file_t *worker_journal_find(worker_journal_t *j,
 static worker_journal_file_t *worker_journal_add(worker_journal_t *j,
     const char *name);
 static int worker_journal_older(const void *a, const void *b);
+static bool worker_journal_alive(const worker_journal_file_t *f);
 static exam_db_e worker_journal_forget(worker_journal_t *j,
     worker_journal_file_t *f);
 
@@ -246,9 +247,12 @@ worker_journal_positions(worker_journal_t *j)
 }
 
 
-/* a process with the same number is not worth a mistake: it is waited for */
+/*
+ * May the process that writes it still be there?  One with the same number is
+ * not worth a mistake: it is waited for.
+ */
 
-bool
+static bool
 worker_journal_alive(const worker_journal_file_t *f)
 {
     return f->boot && f->pid > 0

@@ -75,7 +75,7 @@ sub traced {
 }
 
 
-# A test for each [name, pattern]: its line stands behind that of the one before.
+# A test for each [name, pattern]: its line is behind that of the one before.
 
 sub in_order {
     my ($lines, @calls) = @_;
