@@ -66,7 +66,10 @@ static const unsigned  worker_rows_sizes[WORKER_JOURNAL_SIZES] = {
     256, 64, 16, 4, 1
 };
 
-/* WORKER_TABLES: nothing for MySQL, the audit reads it from the files */
+/*
+ * A receipt tells of its session, should the record of the login be lost: that
+ * one is not waited for.  The receipts themselves the audit reads in the files.
+ */
 
 static const worker_table_e  worker_rows_of[EXAM_RECORD_TYPES] = {
     [EXAM_RECORD_LOGIN] = WORKER_TABLE_SESSIONS,
@@ -77,7 +80,7 @@ static const worker_table_e  worker_rows_of[EXAM_RECORD_TYPES] = {
     [EXAM_RECORD_SENT] = WORKER_TABLE_DELIVERIES,
     [EXAM_RECORD_ACK] = WORKER_TABLE_DELIVERIES,
     [EXAM_RECORD_EVENT] = WORKER_TABLE_EVENTS,
-    [EXAM_RECORD_RECEIPT] = WORKER_TABLES,
+    [EXAM_RECORD_RECEIPT] = WORKER_TABLE_SESSIONS,
     [EXAM_RECORD_LOST] = WORKER_TABLE_LOST
 };
 

@@ -12,6 +12,7 @@ use warnings;
 
 use lib 't/lib', 't/fault/lib';
 
+use List::Util qw(shuffle);
 use POSIX qw(WNOHANG);
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -123,6 +124,30 @@ ok(settled(180), 'rows and events are there, the spool is empty')
     or diag join "\n", (spool_left())[0 .. 9];
 
 
+# Everything is known again: other content of a number is a conflict.  By a
+# token of the session itself, ended or not; returns those that were not.
+
+sub overwritten {
+    my %of = map { ($_->[1] => $_) } told('session');
+    my @wrong;
+
+    for my $ack ((shuffle acknowledged())[0 .. 99]) {
+        my ($sid, $kind, $n) = split / /, $ack;
+        my ($student, undef, $gen) = @{ $of{$sid} };
+        my $token = Exam::token(exam => $Storm::Exam, sid => $sid,
+                                student => $student, gen => $gen);
+        my $res = Exam::request('PUT', $Storm::Nginx->url
+            . "/api/v1/recordings/$kind/$n", { 'Content-Type' => 'video/webm',
+            Authorization => "Bearer $token" }, 'other content', fresh => 1);
+
+        push @wrong, "$sid $kind $n: $res->{status} $res->{content}"
+            if $res->{status} != 409;
+    }
+
+    return @wrong;
+}
+
+
 # ---- what was promised, and what is there
 
 sub none {
@@ -131,6 +156,8 @@ sub none {
     is(scalar @list, 0, $name)
         or diag join "\n", @list > 20 ? @list[0 .. 19] : @list;
 }
+
+none('numbers that take other content', overwritten());
 
 my @lost = lost_uploads();
 my @doubled = doubles();

@@ -51,12 +51,13 @@ sub one {
 }
 
 
-# ---- each type
-
 my $sid = sid('S001', 1);
 my $file = journal_file();
 
 start_worker();
+
+
+# ---- each type
 
 {
     journal_write($file,
@@ -115,6 +116,25 @@ start_worker();
     ok((wait_for { lag() eq '0' }), 'nothing is left');
     is(figures()->{journal_refused_total}, 0, 'nothing was refused');
     is(figures()->{journal_damaged_total}, 0, 'nothing was damaged');
+}
+
+
+# ---- a login whose record was lost: killed while the disk was full
+
+{
+    my $lost = sid('S009', 1);
+    my %of = (student => 'S009', session => $lost, gen => 900);
+
+    journal_write($file, journal_line(type => 'receipt', at => 950, %of,
+        upload => upload_id(), kind => 'screen', n => 0, bytes => 5,
+        sha256 => 'ab' x 32));
+
+    ok(drained($file), 'a receipt of a session without a login');
+    is_deeply([grep { $_->[0] eq $lost } @{ tables()->{sessions} }],
+              [[$lost, '30', 'S009', 900, 't1', '', undef, '', undef]],
+              'makes its session known');
+
+    $mysql->sql("DELETE FROM sessions WHERE session = '$lost'");
 }
 
 
