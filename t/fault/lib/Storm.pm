@@ -32,6 +32,9 @@ our %Without;
 # how often each kind has struck
 our %Struck;
 
+# when the disk was full, and processes of nginx were killed
+my (@full, @killed);
+
 my $main_pid = $$;
 my (%object, %down, @undo, @deck, $fill, @mounted, $watching);
 my $small = '80m';
@@ -206,6 +209,7 @@ my %fault = (
         my @pids = workers();
 
         kill 'KILL', $pids[$f->{pick} * @pids];
+        push @killed, time;
         wait_for { workers() == 2 } 20
             or finding('nginx has not replaced a killed worker process');
         return;
@@ -217,6 +221,7 @@ my %fault = (
         kill 'KILL', master();
         return sub {
             clear_nginx($f->{pick} < 0.5 ? 'KILL' : 'QUIT');
+            push @killed, time;
             start_nginx();
         };
     } },
@@ -330,11 +335,28 @@ sub fill_up {
     top_up();
     finding('the disk is not full') unless $!{ENOSPC};
 
+    my $since = time;
+
     return sub {
+        push @full, [$since, time];
         close $fill;
         undef $fill;
         unlink Exam::spool() . '/filler';
     };
+}
+
+
+# Was nginx killed before its journal could have a record of that moment (ms)
+# that nobody has waited for?  It is written within 2 s where the disk has room.
+
+sub unwritten {
+    my ($ms) = @_;
+
+    my $at = $ms / 1000;
+    my ($full) = grep { $_->[0] - 2 < $at && $at < $_->[1] + 2 } @full;
+    my $until = ($full ? $full->[1] : $at) + 2;
+
+    return scalar grep { $at - 1 < $_ && $_ < $until } @killed;
 }
 
 

@@ -209,9 +209,9 @@ sub commands_right {
 
 
 # The last session of each student stands in Redis and in MySQL, and an ended
-# one has ended.  MySQL has a session from its login, which no answer waits for,
-# or from its first upload: one without either may be unknown there, when nginx
-# was killed before its journal could be written.
+# one has ended.  The records of login and logout no answer waits for: when
+# nginx was killed before its journal could be written, MySQL has a session from
+# its first upload, and knows nothing of its end.
 
 sub sessions_right {
     my (%last, %ended, %uploads, @wrong);
@@ -223,7 +223,7 @@ sub sessions_right {
             if $gen > ($last{$student} // ['', 0])->[1];
     }
 
-    $ended{$_->[1]} = 1 for told('logout');
+    $ended{$_->[1]} = !Storm::unwritten($_->[2]) for told('logout');
     $uploads{$_->[0]} = 1 for told('ack');
 
     my %redis = @{ Storm::redis('HGETALL',
@@ -240,7 +240,7 @@ sub sessions_right {
         push @wrong, "$student: Redis has $in->{sid} $in->{gen}, not $sid"
                      . " $gen" if $in->{gen} < $gen;
         push @wrong, "$student: MySQL does not know $sid"
-            if !$row->[1] && $uploads{$sid};
+            if !$row->[1] && ($uploads{$sid} || !Storm::unwritten($gen));
         push @wrong, "$student: Redis does not know that $sid has ended"
             if $ended{$sid} && $in->{sid} eq $sid && $in->{ended} eq '';
         push @wrong, "$student: MySQL does not know that $sid has ended"

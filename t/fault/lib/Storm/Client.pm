@@ -8,7 +8,7 @@ package Storm::Client;
 #   event SESSION ID             202
 #   acked STUDENT ID             a 200 to a heartbeat that acknowledges ID
 #   session STUDENT SESSION GEN  a login
-#   logout STUDENT SESSION       a 200 to a logout
+#   logout STUDENT SESSION MS    a 200 to a logout
 #   sent ID STUDENT TYPE SECONDS a command that examctl has taken
 #   count WHAT                   anything else that is worth a figure
 #   finding TEXT
@@ -198,7 +198,7 @@ sub logout {
         if ($c->expected('logout', $res, 200, 403)
             || $res && ($res->{code} // '') eq 'session_ended')
         {
-            $c->tell("logout $c->{student} $c->{sid}");
+            $c->tell("logout $c->{student} $c->{sid} " . Exam::now_ms());
             return 1;
         }
 
