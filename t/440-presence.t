@@ -231,7 +231,7 @@ is_deeply([@{ gap($silent_sid, $from) // {} }{qw(to cause)}],
 $redis = Exam::Process->redis(dir => Exam::dir() . '/redis', aof => 1);
 
 my @outages;
-Exam::wait_for { @outages = records('outage'); @outages >= 1 } 20;
+Exam::wait_for { @outages = grep { $_->{to} > $to } records('outage') } 20;
 
 is($outages[0]{what}, 'redis', 'the outage of Redis is told');
 ok($outages[0]{from} >= $down && $outages[0]{from} < $reloaded,

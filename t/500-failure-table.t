@@ -103,14 +103,14 @@ sub usual {
     my ($api, $token) = @_;
 
     return (
-        heartbeat => sub { is($api->beat($token)->{status}, 200, '200') },
+        heartbeat => sub { is($api->beat($token)->{status}, 200, 'answered with 200') },
         login => sub {
-            is($api->login('30', fresh())->{status}, 200, '200');
+            is($api->login('30', fresh())->{status}, 200, 'answered with 200');
         },
         upload => sub {
-            is(put($api, $token, 'x' x 1000)->{status}, 201, '201');
+            is(put($api, $token, 'x' x 1000)->{status}, 201, 'answered with 201');
         },
-        events => sub { is(events($api, $token)->{status}, 202, '202') },
+        events => sub { is(events($api, $token)->{status}, 202, 'answered with 202') },
         'me, logout' => sub {
             is($api->me($token)->{status}, 200, 'me: 200');
             is($api->logout($token)->{status}, 200, 'logout: 200');
@@ -139,7 +139,7 @@ sub usual {
         heartbeat => sub {
             my $res = $api->beat($token);
 
-            is($res->{status}, 200, '200');
+            is($res->{status}, 200, 'answered with 200');
             is($res->{json}{stored}{screen}, 5, 'stored is the last known');
             is_deeply($res->{json}{commands}, [], 'no newer commands');
             is($api->beat($cold)->{json}{stored}{screen}, undef,
@@ -148,7 +148,7 @@ sub usual {
         login => sub {
             my $res = $api->login('30', fresh());
 
-            is_problem($res, 503, 'redis_unavailable', '503');
+            is_problem($res, 503, 'redis_unavailable', 'answered with 503');
             ok($res->{headers}{'retry-after'}, 'and when to come again');
         },
         'me, logout' => sub {
@@ -235,7 +235,7 @@ SKIP: {
             my $res = put($api, $token, 'x' x 100_000,
                           Expect => '100-continue');
 
-            is($res->{status}, 507, '507');
+            is($res->{status}, 507, 'answered with 507');
             is($res->{code}, 'disk_full', 'disk_full');
             is($res->{continued}, 0, 'before the body');
         },
@@ -250,7 +250,7 @@ SKIP: {
                 push @taken, $id;
             }
 
-            is_problem($res, 503, 'journal_full', '503');
+            is_problem($res, 503, 'journal_full', 'answered with 503');
             ok($res->{headers}{'retry-after'}, 'and when to come again');
             is(scalar(grep { journaled("$small/spool", $_) != 1 } @taken), 0,
                'what was taken is in the journal');
@@ -309,7 +309,7 @@ SKIP: {
 
     row('spool slow', usual($api, $token),
         heartbeat => sub {
-            is($api->beat($token)->{status}, 200, '200') for 1 .. 20;
+            is($api->beat($token)->{status}, 200, 'answered with 200') for 1 .. 20;
 
             ok(!IO::Select->new($upload->{sock})->can_read(0)
                && !IO::Select->new($written->{sock})->can_read(0),
@@ -346,7 +346,7 @@ SKIP: {
 
     row('zone full of live sessions', usual($api, $cold->('OUT')),
         login => sub {
-            is_problem($api->login('30', fresh()), 503, 'overloaded', '503');
+            is_problem($api->login('30', fresh()), 503, 'overloaded', 'answered with 503');
         });
 
     $api->nginx->stop('QUIT');
