@@ -163,7 +163,7 @@ ngx_http_exam_redis_call(ngx_uint_t nhead, const ngx_str_t *head,
     size_t                       len;
     ngx_http_exam_redis_call_t  *call;
 
-    len = sizeof("*\r\n") - 1 + NGX_INT_T_LEN
+    len = sizeof("*\r\n") + NGX_INT_T_LEN
           + ngx_http_exam_redis_size(nhead, head)
           + ngx_http_exam_redis_size(argc, argv);
 
@@ -182,6 +182,10 @@ ngx_http_exam_redis_call(ngx_uint_t nhead, const ngx_str_t *head,
     p = ngx_http_exam_redis_copy(p, argc, argv);
 
     call->len = p - call->text;
+
+    /* hiredis looks at the byte behind a command for one word more */
+
+    *p = '\0';
 
     return call;
 }

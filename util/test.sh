@@ -11,6 +11,7 @@ help_test()
 {
     cat <<'END'
 usage: ./build.sh test [--dynamic] [--asan] [--clang] [PART|FILE...]
+       ./build.sh test valgrind
        ./build.sh test fault [--minutes N]
        ./build.sh test mutations [NAME...]
 
@@ -49,6 +50,9 @@ A storm that finds something keeps its folder and names it.
 (t/mutations/*.sed), and shows that the test named there turns red.  It takes
 long and is no part of the above.
 
+`valgrind` runs the files that consist of Test::Nginx's blocks under valgrind;
+any report is a failure.
+
   JOBS=2      how many tests run at a time
   EXAM_FUZZ_SECONDS=60    for each target of t/fuzz, at most 800
   TEST_NGINX_USE_HUP=1, TEST_NGINX_USE_VALGRIND=1, ...: see Test::Nginx
@@ -71,6 +75,7 @@ cmd_test()
             ;;
         --minutes=*) minutes=${1#*=} ;;
         mutations) shift; test_mutations "$@"; return ;;
+        valgrind) shift; test_valgrind "$@"; return ;;
         -*) usage_error "unknown option \"$1\"" ;;
         *)
             check_part "$1"
@@ -134,6 +139,42 @@ need_long()
         export EXAM_AWAY_SECONDS=${EXAM_AWAY_SECONDS:-300}
         export EXAM_AWAY_CANDIDATES=${EXAM_AWAY_CANDIDATES:-1000}
     fi
+}
+
+
+# Each block starts its own nginx under valgrind, which speaks on stderr.
+
+test_valgrind()
+{
+    local file bad=0 log=$MADE/log/valgrind.log
+
+    [ $# -eq 0 ] || usage_error "valgrind takes no argument: \"$1\""
+    have valgrind || die "valgrind is not installed (Debian: valgrind)"
+
+    need_var
+    lock_made
+    need_deps
+    need_test_nginx
+    build_flavour static
+    unlock_made
+
+    cd "$ROOT"
+    export EXAM_ROOT=$ROOT EXAM_BIN=$BUILD/bin EXAM_FLAVOUR=static
+    export TEST_NGINX_BINARY=$BUILD/bin/nginx
+    export TEST_NGINX_USE_VALGRIND=1 TEST_NGINX_SLEEP=1
+
+    for file in $(grep -l 'use Test::Nginx::Socket' t/*.t); do
+        step "$file under valgrind"
+
+        prove "$file" >"$log" 2>&1 </dev/null || bad=1
+
+        if grep -qE '^==[0-9]+==' "$log" || [ "$bad" = 1 ]; then
+            grep -vE '(WARNING|emerg)' "$log" | tail -n 60 >&2
+            die "$file: valgrind or a test complains, see \"$log\""
+        fi
+    done
+
+    say "valgrind has nothing to report"
 }
 
 
