@@ -70,6 +70,9 @@ choose_port()
     fi
 
     URL=http://127.0.0.1:$PORT
+
+    # another port than nginx has now: free, or nothing is changed for it
+    [ "$PORT" = "$(conf_port)" ] || need_port "$PORT"
 }
 
 

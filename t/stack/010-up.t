@@ -183,6 +183,20 @@ sql("DELETE FROM recordings WHERE path LIKE '30%' AND node = 'n1'"
 
 # an edited configuration: HUP applies it, up leaves it alone
 
+# a port that somebody else has: nothing is changed for it
+
+{
+    my $other = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')
+        or die "cannot listen: $!\n";
+    local $ENV{PORT} = $other->sockport;
+    my $before = Exam::slurp($env{NGINX_CONF});
+
+    ($rc, $out, $err) = build('up');
+    is $rc, 1, 'up with a port that is taken';
+    like $err, qr/port $ENV{PORT} is taken by process $$ /, '... says by whom';
+    is Exam::slurp($env{NGINX_CONF}), $before, '... and changes nothing';
+}
+
 my $conf = Exam::slurp($env{NGINX_CONF});
 ok $conf =~ s/^( *exam_heartbeat_rate) 2r\/s burst=20;$/$1 0;/m,
     'the heartbeat rate has a line of its own';
