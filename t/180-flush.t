@@ -79,7 +79,7 @@ my $api = node('n1', workers => 2, exam_zone => 'exam:8m shards=3');
 
 # ---- what a beat leaves
 
-my $login = $api->login('30', 'S001')->{json};
+my $login = $api->logged_in('30', 'S001');
 my $token = $login->{token};
 my $changes = Exam::redis_cmd('XLEN', 'exam:{30}:changes');
 my $last;

@@ -33,7 +33,7 @@ load();
 
 my @node = (workers => 2, exam_zone => 'exam:8m shards=3');
 my $api = node_at('n1', @node);
-my %token = map { $_ => $api->login('30', $_)->{json}{token} } @students;
+my %token = map { $_ => $api->logged_in('30', $_)->{token} } @students;
 
 # As service/ does it: flags first, then the command.
 

@@ -71,7 +71,7 @@ sub gap {
 sub login {
     my ($student) = @_;
 
-    my $token = $api->login('30', $student)->{json}{token};
+    my $token = $api->logged_in('30', $student)->{token};
     return ($token, claims_of($token)->{sid});
 }
 

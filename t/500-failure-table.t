@@ -46,11 +46,7 @@ sub fresh { return $students[$student++] }
 sub session {
     my ($api) = @_;
 
-    my $student = fresh();
-    my $res = $api->login('30', $student);
-
-    die "no login: $res->{status} $res->{content}\n" if $res->{status} != 200;
-    return $res->{json}{token};
+    return $api->logged_in('30', fresh())->{token};
 }
 
 sub fields {

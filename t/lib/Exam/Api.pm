@@ -106,6 +106,26 @@ sub login {
 }
 
 
+# The answer of a login that must come to be: a slow machine may take Redis for
+# away in the first moments.
+
+sub logged_in {
+    my ($self, $exam, $student) = @_;
+
+    my $res;
+
+    Exam::wait_for {
+        $res = $self->login($exam, $student);
+        return $res->{status} != 503;
+    } 20;
+
+    die "no login of $student: $res->{status} $res->{content}\n"
+        if $res->{status} != 200;
+
+    return $res->{json};
+}
+
+
 # seq counts up by itself when the body is not given
 
 sub beat {
