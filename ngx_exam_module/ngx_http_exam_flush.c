@@ -152,13 +152,12 @@ ngx_http_exam_flush_all(ngx_http_exam_main_conf_t *mcf)
             continue;
         }
 
+        ngx_http_exam_shard_lock(shard);
+
         if (again) {
-            ngx_http_exam_shard_lock(shard);
             ngx_http_exam_flush_requeue_locked(shard, 1);
-            ngx_http_exam_shard_unlock(shard);
         }
 
-        ngx_http_exam_shard_lock(shard);
         ngx_http_exam_mark_tick_locked(shard, ngx_http_exam_now());
         shard->due = shard->sh->ndirty;
         ngx_http_exam_shard_unlock(shard);
