@@ -56,7 +56,7 @@
 #define WORKER_BUFFER        (256 * 1024)       /* bytes a thread */
 #define WORKER_SAMPLE        16     /* one of so many is hashed */
 #define WORKER_PATH_MAX      EXAM_STORE_PATH_MAX
-#define WORKER_ARENA         12288  /* yajl's memory and the strings */
+#define WORKER_ARENA         EXAM_MANIFEST_ARENA
 #define WORKER_ENTRY_MAX     44     /* a stream id: two 64-bit numbers */
 
 #define WORKER_SCAN_IDLE     30000  /* ms between scans while the doorbell */

@@ -10,6 +10,8 @@
 #include <string.h>
 
 
+#define EXAM_ERR_IANA  "https://iana.org/assignments/http-problem-types#"
+
 #define EXAM_ERR_INFO(name, status, code, title)  { status, code, title },
 
 static const exam_err_info_t  exam_err_table[] = {
@@ -29,6 +31,28 @@ exam_err_info(exam_err_e err)
     }
 
     return &exam_err_table[err];
+}
+
+
+/* problem types of the resumable uploads of the IETF */
+
+const char *
+exam_err_type(exam_err_e err)
+{
+    switch (err) {
+
+    case EXAM_ERR_OFFSET_MISMATCH:
+        return EXAM_ERR_IANA "mismatching-upload-offset";
+
+    case EXAM_ERR_UPLOAD_COMPLETED:
+        return EXAM_ERR_IANA "completed-upload";
+
+    case EXAM_ERR_UPLOAD_LENGTH:
+        return EXAM_ERR_IANA "inconsistent-upload-length";
+
+    default:
+        return "about:blank";
+    }
 }
 
 

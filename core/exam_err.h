@@ -27,6 +27,16 @@
     X(MISSING_MEMBER,     400, "missing_member", "A member is missing")       \
     X(BAD_DIGEST,         400, "bad_digest", "Malformed digest field")        \
     X(BAD_ARGUMENT,       400, "bad_argument", "Bad query argument")          \
+    X(BAD_UPLOAD_HEADER,  400, "bad_upload_header",                           \
+      "Upload-Offset, -Length or -Complete is bad or missing")                \
+    X(BAD_METADATA,       400, "bad_metadata", "Malformed Upload-Metadata")   \
+    X(BAD_CHECKSUM,       400, "bad_checksum",                                \
+      "Unknown algorithm or malformed Upload-Checksum")                       \
+    X(BAD_FORM,           400, "bad_form", "Malformed multipart/form-data")   \
+    X(UPLOAD_LENGTH,      400, "upload_length",                               \
+      "Lengths of the upload do not agree")                                   \
+    X(UPLOAD_COMPLETED,   400, "upload_completed",                            \
+      "Upload is already complete")                                           \
     X(TOKEN_MISSING,      401, "token_missing", "No bearer token")            \
     X(TOKEN_INVALID,      401, "token_invalid", "Token is not valid")         \
     X(TOKEN_EXPIRED,      401, "token_expired", "Token has expired")          \
@@ -39,13 +49,19 @@
     X(SESSION_ENDED,      403, "session_ended", "Session has ended")          \
     X(UPLOAD_CLOSED,      403, "upload_closed", "Uploads are closed")         \
     X(NOT_FOUND,          404, "not_found", "Not found")                      \
+    X(UPLOAD_NOT_FOUND,   404, "upload_not_found", "No such upload")          \
     X(METHOD_NOT_ALLOWED, 405, "method_not_allowed", "Method not allowed")    \
     X(REQUEST_TIMEOUT,    408, "request_timeout", "Request timed out")        \
     X(ALREADY_LOGGED_IN,  409, "already_logged_in",                           \
       "Another session is active")                                            \
     X(SEGMENT_CONFLICT,   409, "segment_conflict",                            \
       "Segment exists with other content")                                    \
+    X(OFFSET_MISMATCH,    409, "offset_mismatch",                             \
+      "Offset is not the one of the upload")                                  \
+    X(UPLOAD_GONE,        410, "upload_gone", "Upload is no longer there")    \
     X(LENGTH_REQUIRED,    411, "length_required", "Length required")          \
+    X(BAD_VERSION,        412, "bad_version",                                 \
+      "Protocol version is not supported")                                    \
     X(TOO_LARGE,          413, "too_large", "Body is too large")              \
     X(URI_TOO_LONG,       414, "uri_too_long", "Request target is too long")  \
     X(UNSUPPORTED_TYPE,   415, "unsupported_type", "Unsupported media type")  \
@@ -53,10 +69,12 @@
     X(EMPTY_SEGMENT,      422, "empty_segment", "Segment is empty")           \
     X(SEGMENT_NUMBER,     422, "segment_number",                              \
       "Segment number is beyond the limits")                                  \
+    X(UPLOAD_BUSY,        423, "upload_busy", "Upload is busy")               \
     X(RATE_LIMITED,       429, "rate_limited", "Too many requests")           \
     X(TOO_MANY_ATTEMPTS,  429, "too_many_attempts", "Too many attempts")      \
     X(HEADERS_TOO_LARGE,  431, "headers_too_large",                           \
       "Request header is too large")                                          \
+    X(CHECKSUM_MISMATCH,  460, "checksum_mismatch", "Checksum Mismatch")      \
     X(INTERNAL,           500, "internal", "Internal error")                  \
     X(NOT_IMPLEMENTED,    501, "not_implemented", "Not implemented")          \
     X(BAD_GATEWAY,        502, "bad_gateway", "Bad gateway")                  \
@@ -98,9 +116,16 @@ typedef struct {
 #endif
 
 
-/* never NULL; an err out of range is answered as EXAM_ERR_INTERNAL */
+/*
+ * Never NULL; an err out of range is answered as EXAM_ERR_INTERNAL.  The title
+ * is fit for a reason phrase too.
+ */
 
 const exam_err_info_t *exam_err_info(exam_err_e err);
+
+/* the `type` of problem+json: a registered one, else "about:blank" */
+
+const char *exam_err_type(exam_err_e err);
 
 /*
  * The `code` of an error as scripts return it; EXAM_ERR_INTERNAL when there is

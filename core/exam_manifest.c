@@ -28,6 +28,11 @@ typedef struct {
     int64_t        received_at;
     exam_str_t     node;
     exam_str_t     boot_id;
+    exam_str_t     protocol;
+    exam_str_t     metadata;
+    int64_t        created_at;
+    int64_t        checked;
+    exam_str_t     expected_sha256;
 } exam_manifest_raw_t;
 
 
@@ -41,11 +46,18 @@ static exam_err_e exam_manifest_check(const exam_manifest_raw_t *raw,
     exam_manifest_t *m);
 static bool exam_manifest_hash(const exam_manifest_raw_t *raw,
     exam_manifest_t *m);
+static void exam_manifest_resumable(exam_buf_t *b, const exam_manifest_t *m);
+static bool exam_manifest_upload(const exam_manifest_raw_t *raw,
+    exam_manifest_t *m);
+static bool exam_manifest_metadata(exam_str_t s);
 static void exam_manifest_string(exam_buf_t *b, const char *name,
     exam_str_t s);
 static void exam_manifest_int(exam_buf_t *b, const char *name, int64_t n,
     bool known);
 static const exam_type_t *exam_type_find(exam_str_t content_type);
+static size_t exam_type_token(exam_str_t s, size_t i);
+static size_t exam_type_value(exam_str_t s, size_t i);
+static size_t exam_type_spaces(exam_str_t s, size_t i);
 
 
 #define EXAM_MANIFEST_INT   INT64_MAX
@@ -77,12 +89,29 @@ static const exam_json_member_t  exam_manifest_members[] = {
     EXAM_MEMBER_NULL(offset_ms, INT64_MIN),
     EXAM_MEMBER_NULL(received_at, 0),
     EXAM_MEMBER_STR(node, EXAM_NODE_MAX),
-    EXAM_MEMBER_STR(boot_id, EXAM_BOOT_MAX)
+    EXAM_MEMBER_STR(boot_id, EXAM_BOOT_MAX),
+
+    /* of resumable uploads: need not be there */
+
+    EXAM_MEMBER_STR(protocol, 4),
+    EXAM_MEMBER_STR(metadata, EXAM_METADATA_MAX),
+    EXAM_MEMBER_INT(created_at, 1, EXAM_MANIFEST_INT),
+    EXAM_MEMBER(checked, EXAM_JSON_BOOL, 0, 1, false),
+    EXAM_MEMBER(expected_sha256, EXAM_JSON_STRING, 64, 64, false)
 };
 
 #define EXAM_MANIFEST_MEMBERS                                                 \
     (sizeof(exam_manifest_members) / sizeof(exam_manifest_members[0]))
-#define EXAM_MANIFEST_ALL   (((uint32_t) 1 << EXAM_MANIFEST_MEMBERS) - 1)
+#define EXAM_MANIFEST_EXTRA     5
+#define EXAM_MANIFEST_ALL                                                     \
+    (((uint32_t) 1 << (EXAM_MANIFEST_MEMBERS - EXAM_MANIFEST_EXTRA)) - 1)
+
+
+static const exam_str_t  exam_protocols[] = {
+    { 0, NULL },                                /* EXAM_PROTOCOL_NONE */
+    { 3, (const uint8_t *) "tus" },
+    { 4, (const uint8_t *) "ietf" }
+};
 
 
 static const exam_type_t  exam_types[] = {
@@ -130,7 +159,37 @@ exam_manifest_format(exam_buf_t *b, const exam_manifest_t *m)
     exam_manifest_string(b, ",\"node\":", m->node);
     exam_manifest_string(b, ",\"boot_id\":", m->boot_id);
 
+    exam_manifest_resumable(b, m);
+
     exam_buf_lit(b, "}\n");
+}
+
+
+static void
+exam_manifest_resumable(exam_buf_t *b, const exam_manifest_t *m)
+{
+    if (m->protocol != EXAM_PROTOCOL_NONE) {
+        exam_manifest_string(b, ",\"protocol\":",
+                             exam_protocols[m->protocol]);
+    }
+
+    if (m->metadata.len != 0) {
+        exam_manifest_string(b, ",\"metadata\":", m->metadata);
+    }
+
+    if (m->created_at > 0) {
+        exam_manifest_int(b, ",\"created_at\":", m->created_at, true);
+    }
+
+    if (m->checked) {
+        exam_buf_lit(b, ",\"checked\":true");
+    }
+
+    if (m->expected) {
+        exam_buf_lit(b, ",\"expected_sha256\":\"");
+        exam_buf_hex(b, m->expected_sha256, EXAM_HASH_LEN);
+        exam_buf_char(b, '"');
+    }
 }
 
 
@@ -181,7 +240,7 @@ exam_manifest_parse(exam_str_t file, exam_arena_t *arena, exam_manifest_t *m)
         return err;
     }
 
-    if (given != EXAM_MANIFEST_ALL) {
+    if ((given & EXAM_MANIFEST_ALL) != EXAM_MANIFEST_ALL) {
         return EXAM_ERR_MISSING_MEMBER;
     }
 
@@ -228,7 +287,11 @@ exam_manifest_check(const exam_manifest_raw_t *raw, exam_manifest_t *m)
     m->node = raw->node;
     m->boot_id = raw->boot_id;
 
-    return exam_manifest_hash(raw, m) ? EXAM_OK : EXAM_ERR_BAD_VALUE;
+    if (!exam_manifest_hash(raw, m) || !exam_manifest_upload(raw, m)) {
+        return EXAM_ERR_BAD_VALUE;
+    }
+
+    return EXAM_OK;
 }
 
 
@@ -246,6 +309,58 @@ exam_manifest_hash(const exam_manifest_raw_t *raw, exam_manifest_t *m)
     return raw->length == raw->durable_offset
            && exam_hex_decode(raw->sha256.data, raw->sha256.len, m->sha256,
                               EXAM_HASH_LEN);
+}
+
+
+static bool
+exam_manifest_upload(const exam_manifest_raw_t *raw, exam_manifest_t *m)
+{
+    m->metadata = raw->metadata;
+    m->created_at = raw->created_at;
+    m->checked = (raw->checked != 0);
+    m->expected = (raw->expected_sha256.len != 0);
+
+    if (m->expected
+        && !exam_hex_decode(raw->expected_sha256.data,
+                            raw->expected_sha256.len, m->expected_sha256,
+                            EXAM_HASH_LEN))
+    {
+        return false;
+    }
+
+    m->protocol = EXAM_PROTOCOL_IETF;
+
+    while (!exam_str_eq(raw->protocol, exam_protocols[m->protocol])) {
+
+        if (m->protocol == EXAM_PROTOCOL_NONE) {
+            return false;
+        }
+
+        m->protocol--;
+    }
+
+    return exam_manifest_metadata(raw->metadata);
+}
+
+
+/* as it may stand in a header, and short enough in the file */
+
+static bool
+exam_manifest_metadata(exam_str_t s)
+{
+    size_t  i, len;
+
+    len = s.len;
+
+    for (i = 0; i < s.len; i++) {
+        if (s.data[i] < 0x20 || s.data[i] > 0x7e) {
+            return false;
+        }
+
+        len += (s.data[i] == '"' || s.data[i] == '\\');
+    }
+
+    return len <= EXAM_METADATA_MAX;
 }
 
 
@@ -369,6 +484,114 @@ bool
 exam_type_recording(exam_str_t content_type)
 {
     return exam_type_find(content_type) != NULL;
+}
+
+
+/* type "/" subtype *( OWS ";" OWS [ name "=" ( token / quoted-string ) ] ) */
+
+bool
+exam_type_attachment(exam_str_t content_type)
+{
+    size_t      i, start;
+    exam_str_t  s;
+
+    s = content_type;
+
+    if (!exam_type_valid(s)) {
+        return false;
+    }
+
+    i = exam_type_token(s, 0);
+
+    if (i == 0 || i == s.len || s.data[i] != '/') {
+        return false;
+    }
+
+    start = ++i;
+    i = exam_type_token(s, i);
+
+    if (i == start) {
+        return false;
+    }
+
+    for ( ;; ) {
+        i = exam_type_spaces(s, i);
+
+        if (i == s.len) {
+            return true;
+        }
+
+        if (s.data[i] != ';') {
+            return false;
+        }
+
+        start = exam_type_spaces(s, i + 1);
+        i = exam_type_token(s, start);
+
+        if (i == start) {
+            continue;
+        }
+
+        if (i == s.len || s.data[i] != '=') {
+            return false;
+        }
+
+        start = i + 1;
+        i = exam_type_value(s, start);
+
+        if (i == start) {
+            return false;
+        }
+    }
+}
+
+
+/* these three: the index behind it, or the same where there is none */
+
+static size_t
+exam_type_token(exam_str_t s, size_t i)
+{
+    static const char  others[] = "!#$%&'*+-.^_`|~";
+
+    while (i < s.len
+           && ((s.data[i] >= '0' && s.data[i] <= '9')
+               || ((s.data[i] | 0x20) >= 'a' && (s.data[i] | 0x20) <= 'z')
+               || memchr(others, s.data[i], sizeof(others) - 1) != NULL))
+    {
+        i++;
+    }
+
+    return i;
+}
+
+
+static size_t
+exam_type_value(exam_str_t s, size_t i)
+{
+    size_t  start;
+
+    if (i == s.len || s.data[i] != '"') {
+        return exam_type_token(s, i);
+    }
+
+    start = i++;
+
+    while (i < s.len && s.data[i] != '"') {
+        i += (s.data[i] == '\\') ? 2 : 1;
+    }
+
+    return i < s.len ? i + 1 : start;
+}
+
+
+static size_t
+exam_type_spaces(exam_str_t s, size_t i)
+{
+    while (i < s.len && s.data[i] == ' ') {
+        i++;
+    }
+
+    return i;
 }
 
 

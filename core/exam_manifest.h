@@ -15,11 +15,20 @@
 
 
 #define EXAM_MANIFEST_VERSION   1
-#define EXAM_MANIFEST_MAX       2048    /* bytes of the file */
+#define EXAM_METADATA_MAX       4096    /* bytes of Upload-Metadata in it */
+#define EXAM_MANIFEST_MAX       (2048 + EXAM_METADATA_MAX)  /* of the file */
+#define EXAM_MANIFEST_ARENA     24576   /* yajl's memory and the strings */
 #define EXAM_TYPE_MAX           127     /* bytes of a content type */
 #define EXAM_BOOT_MAX           36
 #define EXAM_SPOOL_NAME_MAX     128     /* a path relative to the spool + NUL */
 #define EXAM_SPOOL_LOCK         "worker.lock"   /* flock of its exam-worker */
+
+
+typedef enum {
+    EXAM_PROTOCOL_NONE = 0,         /* a PUT or a form: not resumed */
+    EXAM_PROTOCOL_TUS,
+    EXAM_PROTOCOL_IETF
+} exam_protocol_e;
 
 
 typedef struct {
@@ -42,6 +51,17 @@ typedef struct {
     int64_t     received_at;        /* ms, -1 */
     exam_str_t  node;
     exam_str_t  boot_id;
+
+    /* of resumable uploads; zeroed: none of it, and none stands in the file */
+
+    exam_protocol_e  protocol;
+    exam_str_t  metadata;           /* Upload-Metadata as sent; empty: none */
+    int64_t     created_at;         /* ms, 0 not told */
+    bool        checked;            /* an append with a checksum is in */
+                                    /* flight: only durable_offset counts */
+    bool        expected;           /* the client has told the hash of the */
+                                    /* whole (Repr-Digest) beforehand */
+    uint8_t     expected_sha256[EXAM_HASH_LEN];
 } exam_manifest_t;
 
 
@@ -57,13 +77,19 @@ typedef enum {
 } exam_spool_e;
 
 
-/* one line of JSON and a newline; b->overflow only for over-long strings */
+/*
+ * One line of JSON and a newline; b->overflow only for over-long strings.  The
+ * metadata must be printable ASCII, EXAM_METADATA_MAX bytes with its quotes and
+ * backslashes counted twice.
+ */
 
 void exam_manifest_format(exam_buf_t *b, const exam_manifest_t *m);
 
 /*
- * Strict: all members present and of their types, ids by their alphabets, known
- * version.  BAD_JSON, BAD_TYPE, BAD_VALUE or MISSING_MEMBER.
+ * Strict: all members present and of their types but those of resumable
+ * uploads, ids by their alphabets, known version.  BAD_JSON, BAD_TYPE,
+ * BAD_VALUE or MISSING_MEMBER; TOO_LARGE with an arena below
+ * EXAM_MANIFEST_ARENA.
  */
 
 EXAM_MUST_CHECK exam_err_e exam_manifest_parse(exam_str_t file,
@@ -91,6 +117,14 @@ bool exam_type_recording(exam_str_t content_type);
 /* what a manifest takes: printable ASCII, EXAM_TYPE_MAX bytes, empty = none */
 
 bool exam_type_valid(exam_str_t content_type);
+
+/*
+ * One that an attachment may have: type/subtype and parameters (RFC 9110
+ * section 8.3.1), exam_type_valid(); any other is to be replaced by
+ * "application/octet-stream".
+ */
+
+bool exam_type_attachment(exam_str_t content_type);
 
 /*
  * `<exam>/<student>/<sid>-<kind>-<n>-<id>.<ext>` below the store; the side-car

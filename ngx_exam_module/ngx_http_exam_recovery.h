@@ -19,7 +19,6 @@
 
 
 #define NGX_HTTP_EXAM_RECOVERY_BATCH  8
-#define NGX_HTTP_EXAM_RECOVERY_ARENA  12288     /* of a manifest's parser */
 #define NGX_HTTP_EXAM_RECOVERY_LOCK   "recovery.lock"   /* in the spool */
 
 
@@ -27,7 +26,7 @@
 
 typedef struct {
     exam_manifest_t  manifest;
-    uint8_t          arena[NGX_HTTP_EXAM_RECOVERY_ARENA];
+    uint8_t          arena[EXAM_MANIFEST_ARENA];
 } ngx_http_exam_found_t;
 
 

@@ -177,7 +177,9 @@ ngx_http_exam_problem(ngx_http_request_t *r, exam_err_e err,
 
     exam_buf_init(&b, data, NGX_HTTP_EXAM_DETAIL_MAX);
 
-    exam_buf_lit(&b, "{\"type\":\"about:blank\",\"title\":\"");
+    exam_buf_lit(&b, "{\"type\":\"");
+    exam_buf_put(&b, exam_err_type(err), ngx_strlen(exam_err_type(err)));
+    exam_buf_lit(&b, "\",\"title\":\"");
     exam_buf_put(&b, info->title, ngx_strlen(info->title));
     exam_buf_lit(&b, "\",\"status\":");
     exam_buf_int(&b, info->status);

@@ -18,8 +18,8 @@
 #include "exam_mysql.h"
 
 
-#define EXAM_SIDECAR_MAX       4096     /* bytes of the file */
-#define EXAM_SIDECAR_ARENA     12288    /* yajl's memory and the strings */
+#define EXAM_SIDECAR_MAX       (EXAM_MANIFEST_MAX + 2048)  /* of the file */
+#define EXAM_SIDECAR_ARENA     EXAM_MANIFEST_ARENA
 #define EXAM_STORE_PATH_MAX    256      /* a path below the store + NUL */
 #define EXAM_MEDIA_NAME_MAX    32       /* a codec's or container's name */
 #define EXAM_MEDIA_REASON_MAX  64
