@@ -42,6 +42,7 @@ struct ngx_http_exam_segment_s {
     int64_t                        duration_ms;     /* -1 */
     int64_t                        wait_s;          /* -1 */
     exam_str_t                     reason;  /* of lost; may be empty */
+    exam_str_t                     content_type;    /* of an upload */
 
     ngx_uint_t                     own;     /* of the token's session */
     void                          *look;    /* who waits; NULL: nobody */
@@ -97,8 +98,7 @@ void ngx_http_exam_recordings_problem(ngx_http_request_t *r, exam_err_e err);
  * r was raised; the request is ended here.
  */
 
-void ngx_http_exam_put(ngx_http_request_t *r,
-    const ngx_http_exam_segment_t *seg);
+void ngx_http_exam_put(ngx_http_request_t *r, ngx_http_exam_segment_t *seg);
 
 
 /* ngx_http_exam_look.c: GET, as above */

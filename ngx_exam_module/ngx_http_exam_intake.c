@@ -1,0 +1,495 @@
+
+/*
+ * Checks, manifest, reservation, answer (see the header).  What zone and ledger
+ * say of the number: ngx_http_exam_intake_ask.c; the bytes are moved by
+ * ngx_http_exam_upload.c.
+ *
+ * Runs on the event loop.
+ */
+
+
+#include "ngx_http_exam_doorbell.h"
+#include "ngx_http_exam_intake.h"
+#include "ngx_http_exam_record.h"
+
+#include <sys/random.h>
+
+
+#define NGX_HTTP_EXAM_INTAKE_RETRY  10      /* ms, another one is finishing */
+#define NGX_HTTP_EXAM_INTAKE_WAIT   5000    /* ms altogether */
+
+
+static ngx_int_t ngx_http_exam_intake_manifest(ngx_http_exam_upload_t *u);
+static exam_str_t ngx_http_exam_intake_type(exam_str_t type);
+static void ngx_http_exam_intake_reserve(ngx_http_exam_upload_t *u);
+static void ngx_http_exam_intake_again(ngx_event_t *ev);
+static void ngx_http_exam_intake_repeat(ngx_http_exam_upload_t *u);
+
+
+exam_err_e
+ngx_http_exam_intake_check(ngx_http_exam_main_conf_t *mcf,
+    const ngx_http_exam_segment_t *seg, off_t length)
+{
+    if (!exam_type_recording(seg->content_type)) {
+        return EXAM_ERR_UNSUPPORTED_TYPE;
+    }
+
+    if (length > mcf->max_bytes) {
+        return EXAM_ERR_TOO_LARGE;
+    }
+
+    if (length == 0) {
+        return EXAM_ERR_EMPTY_SEGMENT;
+    }
+
+    if (seg->n >= (uint32_t) mcf->max_segments) {
+        return EXAM_ERR_SEGMENT_NUMBER;
+    }
+
+    return EXAM_OK;
+}
+
+
+ngx_int_t
+ngx_http_exam_intake_init(ngx_http_exam_upload_t *u,
+    const ngx_http_exam_segment_t *seg,
+    const ngx_http_exam_intake_handlers_t *handlers)
+{
+    ngx_http_exam_ctx_t     *ctx;
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    ctx = ngx_http_get_module_ctx(u->r, ngx_http_exam_module);
+
+    in->seg = *seg;
+    ngx_memcpy(in->payer, ctx->claims.sid, EXAM_SID_LEN);
+    in->hash.kind = (uint8_t) seg->kind;
+    in->hash.n = seg->n;
+
+    if (handlers != NULL) {
+        in->handlers = *handlers;
+    }
+
+    in->timer.data = u;
+    in->timer.handler = ngx_http_exam_intake_again;
+    in->timer.log = ngx_cycle->log;
+
+    u->limit = u->mcf->max_bytes;
+
+    if (getrandom(in->hash.upload, sizeof(in->hash.upload), 0)
+        != (ssize_t) sizeof(in->hash.upload))
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_exam_intake_manifest(u);
+}
+
+
+/* all strings are copied: the manifest is written when r may be gone */
+
+static ngx_int_t
+ngx_http_exam_intake_manifest(ngx_http_exam_upload_t *u)
+{
+    u_char                  *id;
+    exam_buf_t               b;
+    exam_manifest_t         *m;
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+    m = &u->writer.manifest;
+
+    id = ngx_pnalloc(u->pool, EXAM_UPLOAD_MAX);
+    if (id == NULL) {
+        return NGX_ERROR;
+    }
+
+    exam_buf_init(&b, id, EXAM_UPLOAD_MAX);
+    ngx_http_exam_upload_id(&b, u->mcf, in->hash.upload);
+
+    m->id = exam_str_make(id, exam_buf_len(&b));
+    m->content_type = ngx_http_exam_intake_type(in->seg.content_type);
+
+    if (ngx_http_exam_copy(u->pool, &in->seg.exam) != NGX_OK
+        || ngx_http_exam_copy(u->pool, &in->seg.student) != NGX_OK
+        || ngx_http_exam_copy(u->pool, &m->content_type) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    m->exam = in->seg.exam;
+    m->student = in->seg.student;
+    ngx_memcpy(m->sid, in->seg.sid, EXAM_SID_LEN);
+    m->gen = in->seg.gen;
+    m->kind = in->seg.kind_name;
+    m->n = in->seg.n;
+    m->started_at = in->seg.started_at;
+    m->duration_ms = in->seg.duration_ms;
+    m->received_at = -1;
+    m->node = u->mcf->node;
+    m->boot_id = ngx_http_exam_spool.boot_id;
+
+    return NGX_OK;
+}
+
+
+/* parameters that a manifest cannot hold are left out */
+
+static exam_str_t
+ngx_http_exam_intake_type(exam_str_t type)
+{
+    size_t  i;
+
+    if (exam_type_valid(type)) {
+        return type;
+    }
+
+    for (i = 0; i < type.len && type.data[i] != ';'; i++) { /* void */ }
+
+    type.len = i;
+
+    while (type.len > 0 && type.data[type.len - 1] == ' ') {
+        type.len--;
+    }
+
+    return type;
+}
+
+
+exam_err_e
+ngx_http_exam_intake_open(ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    /* whatever session it is for: the one that asks has a node, and pays */
+
+    switch (ngx_http_exam_zone_upload_open(u->mcf->zone, in->payer,
+                                           in->seg.kind, u->mcf->kind_uploads,
+                                           &in->slot))
+    {
+
+    case NGX_OK:
+        in->has_slot = 1;
+        break;
+
+    case NGX_BUSY:
+        return EXAM_ERR_TOO_MANY_UPLOADS;
+
+    default: /* NGX_DECLINED: the zone has no room to count */
+        break;
+    }
+
+    return EXAM_OK;
+}
+
+
+/* with a digest a double is told before its body is asked for */
+
+void
+ngx_http_exam_intake_start(ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    if (in->other_state != EXAM_SEG_NONE && in->has_digest) {
+        ngx_http_exam_intake_known(u, in->digest);
+        return;
+    }
+
+    in->started = 1;
+
+    ngx_http_exam_upload_start(u);
+}
+
+
+void
+ngx_http_exam_intake_received(ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    if (u->writer.offset == 0) {
+        ngx_http_exam_upload_fail(u, EXAM_ERR_EMPTY_SEGMENT);
+        return;
+    }
+
+    if (in->has_digest
+        && ngx_memcmp(in->digest, u->writer.sha256, EXAM_HASH_LEN) != 0)
+    {
+        ngx_http_exam_upload_fail(u, EXAM_ERR_DIGEST_MISMATCH);
+        return;
+    }
+
+    if (in->other_state != EXAM_SEG_NONE) {
+        ngx_http_exam_intake_known(u, u->writer.sha256);
+        return;
+    }
+
+    ngx_http_exam_intake_reserve(u);
+}
+
+
+/* of two that arrive at once the first complete one wins */
+
+static void
+ngx_http_exam_intake_reserve(ngx_http_exam_upload_t *u)
+{
+    ngx_int_t                rc;
+    exam_manifest_t         *m;
+    ngx_http_exam_hash_t     hash;
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    in->hash.bytes = u->writer.offset;
+    ngx_memcpy(in->hash.sha256, u->writer.sha256, EXAM_HASH_LEN);
+
+    hash = in->hash;
+
+    rc = ngx_http_exam_zone_segment_reserve(u->mcf->zone, in->seg.sid, &hash);
+
+    if (rc == NGX_ABORT) {
+        in->other = hash;
+        in->other_state = EXAM_SEG_RECEIVED;
+        ngx_http_exam_intake_known(u, u->writer.sha256);
+        return;
+    }
+
+    if (rc == NGX_BUSY) {
+
+        if (in->waited >= NGX_HTTP_EXAM_INTAKE_WAIT) {
+            ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
+            return;
+        }
+
+        in->waited += NGX_HTTP_EXAM_INTAKE_RETRY;
+        ngx_add_timer(&in->timer, NGX_HTTP_EXAM_INTAKE_RETRY);
+        return;
+    }
+
+    in->reserved = (rc == NGX_OK);
+
+    m = &u->writer.manifest;
+
+    m->length = u->writer.offset;
+    m->durable_offset = u->writer.offset;
+    m->final = true;
+    m->received_at = ngx_http_exam_now();
+    ngx_memcpy(m->sha256, u->writer.sha256, EXAM_HASH_LEN);
+
+    ngx_http_exam_upload_finish(u);
+}
+
+
+static void
+ngx_http_exam_intake_again(ngx_event_t *ev)
+{
+    ngx_connection_t        *c;
+    ngx_http_exam_upload_t  *u = ev->data;
+
+    c = u->r->connection;
+    ngx_http_set_log_request(c->log, u->r);
+
+    ngx_http_exam_intake_reserve(u);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* the number is taken: by the same content or by another */
+
+void
+ngx_http_exam_intake_known(ngx_http_exam_upload_t *u,
+    const uint8_t sha256[EXAM_HASH_LEN])
+{
+    ngx_uint_t               same;
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    same = (ngx_memcmp(in->other.sha256, sha256, EXAM_HASH_LEN) == 0);
+
+    if (in->handlers.known != NULL) {
+        in->handlers.known(u, same);
+        return;
+    }
+
+    if (!same) {
+        ngx_http_exam_upload_fail(u, EXAM_ERR_SEGMENT_CONFLICT);
+        return;
+    }
+
+    ngx_http_exam_intake_repeat(u);
+}
+
+
+/* 200 with what the number has */
+
+static void
+ngx_http_exam_intake_repeat(ngx_http_exam_upload_t *u)
+{
+    u_char                    id[EXAM_UPLOAD_MAX];
+    exam_str_t                name;
+    ngx_http_request_t       *r;
+    ngx_http_exam_intake_t    in;
+
+    r = u->r;
+
+    ((ngx_http_exam_intake_t *) u->data)->repeated = 1;
+
+    in = *(ngx_http_exam_intake_t *) u->data;
+    name = ngx_http_exam_intake_other(u, id);
+
+    ngx_http_exam_upload_drop(u);
+
+    ngx_http_exam_intake_answer(r, NGX_HTTP_OK, name, in.other.bytes,
+                                in.other.sha256, in.other_state);
+}
+
+
+exam_str_t
+ngx_http_exam_intake_other(ngx_http_exam_upload_t *u,
+    u_char id[EXAM_UPLOAD_MAX])
+{
+    exam_buf_t               b;
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    exam_buf_init(&b, id, EXAM_UPLOAD_MAX);
+
+    if (in->other_id.len > 0 && in->other_id.len <= EXAM_UPLOAD_MAX) {
+        exam_buf_put(&b, in->other_id.data, in->other_id.len);
+
+    } else {
+        ngx_http_exam_upload_id(&b, u->mcf, in->other.upload);
+    }
+
+    return exam_str_make(id, exam_buf_len(&b));
+}
+
+
+void
+ngx_http_exam_intake_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable)
+{
+    ngx_http_exam_zone_t    *zone;
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+    zone = u->mcf->zone;
+
+    if (in->timer.timer_set) {
+        ngx_del_timer(&in->timer);
+    }
+
+    if (durable) {
+        ngx_http_exam_zone_segment_commit(zone, in->seg.sid, &in->hash);
+        ngx_http_exam_look_wake(in->seg.sid, in->seg.kind, in->seg.n);
+
+    } else if (in->reserved) {
+        ngx_http_exam_zone_segment_abort(zone, in->seg.sid, &in->hash);
+    }
+
+    in->reserved = 0;
+
+    if (in->has_slot) {
+        ngx_http_exam_zone_upload_close(zone, in->payer, in->slot);
+        in->has_slot = 0;
+    }
+
+    if (!durable && in->started && !in->repeated) {
+        ngx_http_exam_count(u->mcf, uploads_failed_total, 1);
+    }
+}
+
+
+void
+ngx_http_exam_intake_finished(ngx_http_exam_upload_t *u, ngx_http_request_t *r)
+{
+    ngx_http_exam_count(u->mcf, uploads_total, 1);
+    ngx_http_exam_count(u->mcf, upload_bytes_total, u->received);
+
+    if (r != NULL) {
+        ngx_http_exam_observe(u->mcf, upload, ngx_http_exam_elapsed(r));
+
+        ngx_http_exam_intake_answer(r, NGX_HTTP_CREATED,
+                                    u->writer.manifest.id, u->received,
+                                    u->writer.sha256, EXAM_SEG_RECEIVED);
+    }
+
+    ngx_http_exam_intake_told(u);
+}
+
+
+void
+ngx_http_exam_intake_told(ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    ngx_http_exam_record_receipt(&u->writer.manifest);
+    ngx_http_exam_doorbell(u, &in->seg);
+}
+
+
+void
+ngx_http_exam_intake_answer(ngx_http_request_t *r, ngx_uint_t status,
+    exam_str_t id, int64_t bytes, const uint8_t sha256[EXAM_HASH_LEN],
+    exam_seg_e state)
+{
+    u_char       *data;
+    u_char        memory[NGX_HTTP_EXAM_JSON_MAX];
+    ngx_int_t     rc;
+    ngx_str_t     digest;
+    exam_buf_t    b;
+    const char   *name;
+
+    rc = ngx_http_exam_drop_body(r);
+    if (rc != NGX_OK) {
+        goto done;
+    }
+
+    data = ngx_pnalloc(r->pool, sizeof("sha-256=::") + 44);
+    if (data == NULL) {
+        rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        goto done;
+    }
+
+    exam_buf_init(&b, data, sizeof("sha-256=::") + 44);
+    exam_buf_lit(&b, "sha-256=:");
+    exam_buf_base64(&b, sha256, EXAM_HASH_LEN);
+    exam_buf_char(&b, ':');
+
+    digest.data = data;
+    digest.len = exam_buf_len(&b);
+
+    if (ngx_http_exam_header(r, "Repr-Digest", &digest) != NGX_OK) {
+        rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        goto done;
+    }
+
+    exam_buf_init(&b, memory, sizeof(memory));
+
+    exam_buf_lit(&b, "{\"id\":");
+    exam_buf_json(&b, id);
+    exam_buf_lit(&b, ",\"bytes\":");
+    exam_buf_int(&b, bytes);
+    exam_buf_lit(&b, ",\"sha256\":\"");
+    exam_buf_hex(&b, sha256, EXAM_HASH_LEN);
+    exam_buf_lit(&b, "\",\"state\":\"");
+    name = exam_seg_name(state);
+    exam_buf_put(&b, name, ngx_strlen(name));
+    exam_buf_lit(&b, "\"}\n");
+
+    rc = ngx_http_exam_json(r, status, &b);
+
+done:
+
+    ngx_http_finalize_request(r, rc);
+}

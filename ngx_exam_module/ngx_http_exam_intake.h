@@ -1,0 +1,128 @@
+
+/*
+ * The intake: what may be uploaded, and once (DESIGN 3.1, 5).  PUT, forms, tus
+ * and the IETF draft all go through it; they add what a client says and is
+ * told.
+ *
+ *   check -> init -> open -> ask -> `asked` -> the engine -> received
+ *         -> `known` | the finish sequence -> finished
+ *
+ * Event loop only.  Its structure is the head of the owner's data, u->data.
+ * Invariants: the slot is closed and the reservation ended in _ended(),
+ * whatever happens; nothing after the commit mark can turn an upload into a
+ * failed one.
+ */
+
+
+#ifndef NGX_HTTP_EXAM_INTAKE_H_INCLUDED
+#define NGX_HTTP_EXAM_INTAKE_H_INCLUDED
+
+
+#include "ngx_http_exam_recordings.h"
+#include "ngx_http_exam_upload.h"
+
+
+typedef struct {
+
+    /*
+     * Nothing refuses the upload; other_state tells what the number has by
+     * now.  u->r lives.  NULL: _start().
+     */
+
+    void (*asked)(ngx_http_exam_upload_t *u);
+
+    /*
+     * What was sent is what the number has (same), or it has another content.
+     * The owner ends u.  NULL: 200 with what there is, or 409.
+     */
+
+    void (*known)(ngx_http_exam_upload_t *u, ngx_uint_t same);
+
+} ngx_http_exam_intake_handlers_t;
+
+
+typedef struct {
+    ngx_http_exam_segment_t        seg;     /* strings in the upload's pool */
+    ngx_http_exam_hash_t           hash;    /* of this upload */
+
+    ngx_http_exam_hash_t           other;   /* what the number has already */
+    exam_str_t                     other_id;    /* empty: other.upload */
+    exam_seg_e                     other_state; /* NONE: nothing */
+
+    uint8_t                        digest[EXAM_HASH_LEN];
+    uint8_t                        payer[EXAM_SID_LEN]; /* the token's sid */
+    ngx_uint_t                     slot;
+    ngx_event_t                    timer;
+    ngx_uint_t                     waited;  /* ms */
+
+    ngx_http_exam_intake_handlers_t  handlers;
+
+    unsigned                       has_digest:1;    /* of the content */
+    unsigned                       has_slot:1;
+    unsigned                       beyond:1;    /* of the window, it seems */
+    unsigned                       reserved:1;
+    unsigned                       started:1;
+    unsigned                       repeated:1;  /* answered from the other */
+} ngx_http_exam_intake_t;
+
+
+/* what is refused without a look at anything: type, length (-1), number */
+
+EXAM_MUST_CHECK exam_err_e ngx_http_exam_intake_check(
+    ngx_http_exam_main_conf_t *mcf, const ngx_http_exam_segment_t *seg,
+    off_t length);
+
+/*
+ * A new id, and the manifest of seg with copies of all its strings; u->data is
+ * zero but for what the owner has behind the intake.  NGX_ERROR: out of memory.
+ */
+
+ngx_int_t ngx_http_exam_intake_init(ngx_http_exam_upload_t *u,
+    const ngx_http_exam_segment_t *seg,
+    const ngx_http_exam_intake_handlers_t *handlers);
+
+/* a slot of the session that asks: EXAM_OK, or TOO_MANY_UPLOADS */
+
+EXAM_MUST_CHECK exam_err_e ngx_http_exam_intake_open(ngx_http_exam_upload_t *u);
+
+/* zone and ledger: then `asked`, or the upload fails */
+
+void ngx_http_exam_intake_ask(ngx_http_exam_upload_t *u);
+
+/* the body is asked for, unless its digest tells a double */
+
+void ngx_http_exam_intake_start(ngx_http_exam_upload_t *u);
+
+/* of the engine's handlers: these are called by the owner's, or are them */
+
+void ngx_http_exam_intake_received(ngx_http_exam_upload_t *u);
+void ngx_http_exam_intake_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable);
+
+/* counts, answers 201, tells the rest of the system */
+
+void ngx_http_exam_intake_finished(ngx_http_exam_upload_t *u,
+    ngx_http_request_t *r);
+
+/* its last part alone: receipt, ledger and doorbell */
+
+void ngx_http_exam_intake_told(ngx_http_exam_upload_t *u);
+
+/* the id of what the number has, in the caller's memory */
+
+exam_str_t ngx_http_exam_intake_other(ngx_http_exam_upload_t *u,
+    u_char id[EXAM_UPLOAD_MAX]);
+
+/* 201 or 200 with id, bytes, sha256, state and Repr-Digest; ends r */
+
+void ngx_http_exam_intake_answer(ngx_http_request_t *r, ngx_uint_t status,
+    exam_str_t id, int64_t bytes, const uint8_t sha256[EXAM_HASH_LEN],
+    exam_seg_e state);
+
+
+/* the number is taken: by the content of that hash, or by another */
+
+void ngx_http_exam_intake_known(ngx_http_exam_upload_t *u,
+    const uint8_t sha256[EXAM_HASH_LEN]);
+
+
+#endif /* NGX_HTTP_EXAM_INTAKE_H_INCLUDED */

@@ -1,0 +1,208 @@
+
+/*
+ * What zone and ledger say of a number before its upload begins (see
+ * ngx_http_exam_intake.h).  Runs on the event loop; Redis is asked, not waited
+ * for: away, the zone alone decides.
+ */
+
+
+#include "ngx_http_exam_intake.h"
+
+
+static void ngx_http_exam_intake_ledger(void *data, redisReply *reply);
+static exam_err_e ngx_http_exam_intake_entries(ngx_http_exam_upload_t *u,
+    redisReply *reply);
+static exam_err_e ngx_http_exam_intake_taken(ngx_http_exam_upload_t *u,
+    const exam_ledger_t *e);
+static void ngx_http_exam_intake_refused(ngx_http_exam_upload_t *u,
+    const exam_ledger_t *e);
+static void ngx_http_exam_intake_asked(ngx_http_exam_upload_t *u);
+
+
+/* does the node know the number, and how far the session has come? */
+
+void
+ngx_http_exam_intake_ask(ngx_http_exam_upload_t *u)
+{
+    int64_t                  highest;
+    ngx_int_t                rc;
+    ngx_uint_t               before;
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    rc = ngx_http_exam_zone_segment(u->mcf->zone, in->seg.sid, in->seg.kind,
+                                    in->seg.n, &in->other, &highest);
+
+    before = 0;
+
+    if (rc == NGX_OK && in->other.state == EXAM_SEG_RECEIVED) {
+        ngx_http_exam_count(u->mcf, ledger_hits_total, 1);
+        in->other_state = EXAM_SEG_RECEIVED;
+
+    } else {
+        ngx_http_exam_count(u->mcf, ledger_misses_total, 1);
+    }
+
+    if (in->other_state == EXAM_SEG_NONE && highest >= -1
+        && (int64_t) in->seg.n > highest + u->mcf->segment_window)
+    {
+        in->beyond = 1;
+        before = u->mcf->segment_window;
+    }
+
+    /* also of what was received here: it may have been refused since */
+
+    ngx_http_exam_upload_hold(u);
+
+    if (ngx_http_exam_ledger_ask(&in->seg, before, NULL,
+                                 ngx_http_exam_intake_ledger, u)
+        != NGX_OK)
+    {
+        /* Redis is away: what the zone does not know is new (DESIGN 4) */
+
+        ngx_http_exam_intake_asked(u);
+        ngx_http_exam_upload_release(u);
+    }
+}
+
+
+static void
+ngx_http_exam_intake_ledger(void *data, redisReply *reply)
+{
+    ngx_http_exam_upload_t *u = data;
+
+    exam_err_e         err;
+    ngx_connection_t  *c;
+
+    if (u->r != NULL && !ngx_http_exam_spool.exiting) {
+
+        c = u->r->connection;
+        ngx_http_set_log_request(c->log, u->r);
+
+        err = ngx_http_exam_intake_entries(u, reply);
+
+        if (err != EXAM_OK) {
+            ngx_http_exam_upload_fail(u, err);
+
+        } else {
+            ngx_http_exam_intake_asked(u);
+        }
+
+        ngx_http_run_posted_requests(c);
+    }
+
+    ngx_http_exam_upload_release(u);
+}
+
+
+/*
+ * Only what was received or stored stands against this upload; a number beyond
+ * the window of the zone is in order when the ledger has one closer to it.
+ */
+
+static exam_err_e
+ngx_http_exam_intake_entries(ngx_http_exam_upload_t *u, redisReply *reply)
+{
+    ngx_uint_t               i;
+    exam_ledger_t            e;
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    if (ngx_http_exam_redis_away(reply)) {
+        return EXAM_OK;
+    }
+
+    if (reply->type != REDIS_REPLY_ARRAY) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "exam ledger answered with type %d", reply->type);
+        return EXAM_OK;
+    }
+
+    if (ngx_http_exam_ledger_entry(reply, 0, &e)) {
+
+        if (e.state == EXAM_SEG_REFUSED) {
+            ngx_http_exam_intake_refused(u, &e);
+
+            return EXAM_OK;
+        }
+
+        if (in->other_state == EXAM_SEG_NONE
+            && (e.state == EXAM_SEG_RECEIVED || e.state == EXAM_SEG_STORED)
+            && e.has_sha256)
+        {
+            return ngx_http_exam_intake_taken(u, &e);
+        }
+
+        in->beyond = 0;
+    }
+
+    for (i = 1; in->beyond && i < reply->elements; i++) {
+        if (ngx_http_exam_ledger_entry(reply, i, &e)) {
+            in->beyond = 0;
+        }
+    }
+
+    return in->beyond ? EXAM_ERR_SEGMENT_NUMBER : EXAM_OK;
+}
+
+
+/* what the number has by the ledger, which may be another node's */
+
+static exam_err_e
+ngx_http_exam_intake_taken(ngx_http_exam_upload_t *u, const exam_ledger_t *e)
+{
+    u_char                  *id;
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    id = ngx_pnalloc(u->pool, e->upload.len + 1);
+    if (id == NULL) {
+        return EXAM_ERR_INTERNAL;
+    }
+
+    ngx_memcpy(id, e->upload.data, e->upload.len);
+
+    in->other_id = exam_str_make(id, e->upload.len);
+    in->other_state = e->state;
+    in->other.bytes = e->bytes;
+    ngx_memcpy(in->other.sha256, e->sha256, EXAM_HASH_LEN);
+
+    return EXAM_OK;
+}
+
+
+/* wanted again: a receipt of the refused upload stands against no other one */
+
+static void
+ngx_http_exam_intake_refused(ngx_http_exam_upload_t *u, const exam_ledger_t *e)
+{
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    if (ngx_http_exam_zone_refused(u->mcf->zone, in->seg.sid, in->seg.kind,
+                                   in->seg.n, e->upload)
+        == NGX_OK)
+    {
+        in->other_state = EXAM_SEG_NONE;
+    }
+}
+
+
+static void
+ngx_http_exam_intake_asked(ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    if (in->handlers.asked != NULL) {
+        in->handlers.asked(u);
+        return;
+    }
+
+    ngx_http_exam_intake_start(u);
+}
