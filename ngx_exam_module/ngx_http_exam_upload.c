@@ -78,6 +78,7 @@ ngx_http_exam_upload_create(ngx_http_request_t *r,
     u->mcf = ngx_http_exam_main_conf(r);
     u->handlers = *handlers;
     u->last = &u->full;
+    u->refusal = EXAM_ERR_TOO_LARGE;
 
     u->task->ctx = u;
     u->task->handler = ngx_http_exam_upload_thread;

@@ -54,6 +54,16 @@ typedef struct {
 } ngx_http_exam_upload_handlers_t;
 
 
+/*
+ * Moves *in behind what has been read and tells what of it is to be kept: in
+ * the input or in the owner's memory, good until the next call; perhaps none,
+ * when all of the input is read.  An error ends the upload with it.
+ */
+
+typedef exam_err_e (*ngx_http_exam_upload_filter_pt)(
+    ngx_http_exam_upload_t *u, exam_str_t *in, exam_str_t *out);
+
+
 struct ngx_http_exam_upload_s {
     ngx_pool_t                       *pool;
     ngx_uint_t                        refs;
@@ -67,6 +77,10 @@ struct ngx_http_exam_upload_s {
     ngx_http_exam_upload_state_e      state;
     off_t                             limit;    /* bytes allowed */
     off_t                             received;
+    exam_err_e                        refusal;  /* beyond the limit */
+
+    ngx_http_exam_upload_filter_pt    filter;   /* NULL: all is kept */
+    exam_str_t                        piece;    /* to go into the ring */
 
     ngx_http_exam_buffer_t           *current;  /* being filled */
     ngx_http_exam_buffer_t           *full;     /* oldest first */

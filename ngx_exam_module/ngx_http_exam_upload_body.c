@@ -6,7 +6,7 @@
  * The connection is read while the ring has room.  A full ring stops the
  * reading, and with it the client (TCP, or HTTP/2's window).  nginx's own
  * buffer is made to point into the ring, so that data are received where they
- * are written from; chunked bodies and HTTP/2 are copied.
+ * are written from; chunked bodies, forms and HTTP/2 are copied.
  *
  * Event loop only.  Invariants: never read while the ring is full or after the
  * end; whoever calls _fail or _drop without a reference of its own returns at
@@ -20,6 +20,7 @@
 static void ngx_http_exam_upload_body(ngx_http_request_t *r);
 static void ngx_http_exam_upload_read(ngx_http_request_t *r);
 static ngx_int_t ngx_http_exam_upload_take(ngx_http_exam_upload_t *u);
+static ngx_int_t ngx_http_exam_upload_piece(ngx_http_exam_upload_t *u);
 static ngx_int_t ngx_http_exam_upload_room(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_idle(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_eof(ngx_http_exam_upload_t *u);
@@ -47,7 +48,8 @@ ngx_http_exam_upload_body(ngx_http_request_t *r)
     b = r->request_body->buf;
 
     if (r->reading_body && b != NULL && b->pos == b->last
-        && r->http_version < NGX_HTTP_VERSION_20 && !r->headers_in.chunked)
+        && r->http_version < NGX_HTTP_VERSION_20 && !r->headers_in.chunked
+        && u->filter == NULL)
     {
         u->in_place = 1;
         u->saved = *b;
@@ -91,7 +93,7 @@ ngx_http_exam_upload_pump(ngx_http_exam_upload_t *u)
         }
 
         if (rc == NGX_DECLINED) {
-            ngx_http_exam_upload_fail(u, EXAM_ERR_TOO_LARGE);
+            ngx_http_exam_upload_fail(u, u->refusal);
             return;
         }
 
@@ -153,26 +155,24 @@ ngx_http_exam_upload_pump(ngx_http_exam_upload_t *u)
 
 /*
  * What nginx has read into buffers of the ring.  NGX_AGAIN: the ring is full;
- * NGX_DECLINED: more bytes than allowed.
+ * NGX_DECLINED: the body is refused, u->refusal tells why.
  */
 
 static ngx_int_t
 ngx_http_exam_upload_take(ngx_http_exam_upload_t *u)
 {
-    size_t                    n;
-    ngx_int_t                 rc;
-    ngx_buf_t                *b;
-    ngx_chain_t              *cl;
-    ngx_http_exam_buffer_t   *to;
-    ngx_http_request_body_t  *rb;
+    size_t                   n;
+    ngx_int_t                rc;
+    ngx_http_exam_buffer_t  *to;
 
-    rb = u->r->request_body;
+    for ( ;; ) {
+        rc = ngx_http_exam_upload_piece(u);
 
-    while (rb->bufs != NULL) {
-        cl = rb->bufs;
-        b = cl->buf;
+        if (rc != NGX_OK) {
+            return (rc == NGX_DONE) ? NGX_OK : rc;
+        }
 
-        while (b->pos < b->last) {
+        while (u->piece.len > 0) {
 
             if (u->current == NULL) {
                 rc = ngx_http_exam_upload_room(u);
@@ -183,18 +183,18 @@ ngx_http_exam_upload_take(ngx_http_exam_upload_t *u)
             }
 
             to = u->current;
-            n = ngx_min((size_t) (b->last - b->pos),
-                        NGX_HTTP_EXAM_BUFFER_SIZE - to->len);
+            n = ngx_min(u->piece.len, NGX_HTTP_EXAM_BUFFER_SIZE - to->len);
 
             if ((off_t) n > u->limit - u->received) {
                 return NGX_DECLINED;
             }
 
-            if (b->pos != to->data + to->len) {
-                ngx_memcpy(to->data + to->len, b->pos, n);
+            if (u->piece.data != to->data + to->len) {
+                ngx_memcpy(to->data + to->len, u->piece.data, n);
             }
 
-            b->pos += n;
+            u->piece.data += n;
+            u->piece.len -= n;
             to->len += n;
             u->received += n;
 
@@ -204,9 +204,54 @@ ngx_http_exam_upload_take(ngx_http_exam_upload_t *u)
                 ngx_http_exam_upload_push(u);
             }
         }
+    }
+}
 
-        rb->bufs = cl->next;
-        ngx_free_chain(u->r->pool, cl);
+
+/* the next bytes that are to be kept; NGX_DONE: none are here */
+
+static ngx_int_t
+ngx_http_exam_upload_piece(ngx_http_exam_upload_t *u)
+{
+    ngx_buf_t                *b;
+    exam_err_e                err;
+    exam_str_t                in;
+    ngx_chain_t              *cl;
+    ngx_http_request_body_t  *rb;
+
+    rb = u->r->request_body;
+
+    while (u->piece.len == 0) {
+        cl = rb->bufs;
+
+        if (cl == NULL) {
+            return NGX_DONE;
+        }
+
+        b = cl->buf;
+
+        if (b->pos == b->last) {
+            rb->bufs = cl->next;
+            ngx_free_chain(u->r->pool, cl);
+            continue;
+        }
+
+        in = exam_str_make(b->pos, b->last - b->pos);
+
+        if (u->filter == NULL) {
+            u->piece = in;
+            b->pos = b->last;
+            continue;
+        }
+
+        err = u->filter(u, &in, &u->piece);
+
+        if (err != EXAM_OK) {
+            u->refusal = err;
+            return NGX_DECLINED;
+        }
+
+        b->pos = b->last - in.len;
     }
 
     return NGX_OK;
