@@ -382,7 +382,8 @@ exam_spool_name(char out[EXAM_SPOOL_NAME_MAX], exam_spool_e what,
         { "ready/", ".info" },
         { "work/", ".info" },
         { "bad/", ".rec" },
-        { "bad/", ".info" }
+        { "bad/", ".info" },
+        { "part/", ".gone" }
     };
 
     if (!exam_id_upload(id)
@@ -399,7 +400,7 @@ exam_spool_name(char out[EXAM_SPOOL_NAME_MAX], exam_spool_e what,
 
     /* the first two random digits: many files, 256 directories */
 
-    if (what <= EXAM_SPOOL_PART_TMP) {
+    if (what <= EXAM_SPOOL_PART_TMP || what == EXAM_SPOOL_PART_GONE) {
         exam_buf_put(&b, id.data + id.len - EXAM_SID_HEX, 2);
         exam_buf_char(&b, '/');
     }

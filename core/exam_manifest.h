@@ -73,8 +73,19 @@ typedef enum {
     EXAM_SPOOL_INFO,                /* ready/<id>.info: the commit mark */
     EXAM_SPOOL_WORK,                /* work/<id>.info */
     EXAM_SPOOL_BAD_REC,             /* bad/<id>.rec */
-    EXAM_SPOOL_BAD_INFO             /* bad/<id>.info */
+    EXAM_SPOOL_BAD_INFO,            /* bad/<id>.info */
+    EXAM_SPOOL_PART_GONE            /* part/<2 hex>/<id>.gone: a tombstone */
 } exam_spool_e;
+
+
+/* why an upload that could be resumed is no more: `state` of a tombstone */
+
+typedef enum {
+    EXAM_GONE_DELETED = 0,
+    EXAM_GONE_EXPIRED,
+    EXAM_GONE_REFUSED,              /* other content than its number has */
+    EXAM_GONE_DOUBLE                /* the same content: it is complete */
+} exam_gone_e;
 
 
 /*

@@ -17,9 +17,13 @@ static ngx_http_exam_upload_t *ngx_http_exam_put_create(ngx_http_request_t *r,
 
 
 static const ngx_http_exam_upload_handlers_t  ngx_http_exam_put_handlers = {
+    NULL,
     ngx_http_exam_intake_received,
+    NULL,
     ngx_http_exam_intake_finished,
-    ngx_http_exam_intake_ended
+    ngx_http_exam_intake_ended,
+    NULL,
+    NULL
 };
 
 

@@ -149,6 +149,55 @@ ngx_http_exam_upload_start(ngx_http_exam_upload_t *u)
 }
 
 
+void
+ngx_http_exam_upload_begin(ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_upload_fail(u, EXAM_ERR_NOT_IMPLEMENTED);
+}
+
+
+void
+ngx_http_exam_upload_acquire(ngx_http_exam_upload_t *u, exam_str_t id)
+{
+    ngx_http_exam_upload_fail(u, EXAM_ERR_NOT_IMPLEMENTED);
+}
+
+
+void
+ngx_http_exam_upload_append(ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_upload_fail(u, EXAM_ERR_NOT_IMPLEMENTED);
+}
+
+
+void
+ngx_http_exam_upload_tell(ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_upload_fail(u, EXAM_ERR_NOT_IMPLEMENTED);
+}
+
+
+void
+ngx_http_exam_upload_rollback(ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_upload_fail(u, EXAM_ERR_NOT_IMPLEMENTED);
+}
+
+
+void
+ngx_http_exam_upload_terminate(ngx_http_exam_upload_t *u, exam_gone_e state)
+{
+    ngx_http_exam_upload_fail(u, EXAM_ERR_NOT_IMPLEMENTED);
+}
+
+
+void
+ngx_http_exam_upload_leave(ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_upload_drop(u);
+}
+
+
 /* the part file is there and has its room: now the body may come */
 
 static void

@@ -25,8 +25,12 @@
 typedef enum {
     NGX_HTTP_EXAM_UPLOAD_NEW = 0,
     NGX_HTTP_EXAM_UPLOAD_OPENING,
+    NGX_HTTP_EXAM_UPLOAD_OPENED,        /* resumable: the owner decides */
     NGX_HTTP_EXAM_UPLOAD_RECEIVING,
     NGX_HTTP_EXAM_UPLOAD_RECEIVED,      /* the owner decides */
+    NGX_HTTP_EXAM_UPLOAD_TELLING,       /* also rolls back, terminates */
+    NGX_HTTP_EXAM_UPLOAD_TOLD,          /* the owner decides */
+    NGX_HTTP_EXAM_UPLOAD_REFUSED,       /* the owner answers */
     NGX_HTTP_EXAM_UPLOAD_FINISHING,
     NGX_HTTP_EXAM_UPLOAD_ENDED          /* the owner has been told */
 } ngx_http_exam_upload_state_e;
@@ -34,14 +38,35 @@ typedef enum {
 
 typedef struct ngx_http_exam_upload_s  ngx_http_exam_upload_t;
 
+/* those of resumable uploads may be NULL where an owner has none */
+
 typedef struct {
 
     /*
-     * All bytes are written and hashed (received, writer.sha256).  The owner
-     * calls _finish or _fail, now or later.
+     * Resumable: created, or acquired.  writer.manifest and writer.offset, the
+     * committed one, are set.  The owner calls _append, _tell, _finish (of what
+     * an _append has received), _terminate, _leave or _fail, now or later.
+     */
+
+    void (*opened)(ngx_http_exam_upload_t *u);
+
+    /*
+     * All bytes of the body are written (received; writer.offset) and, where
+     * they make the upload whole (manifest.length, or writer.whole) or it
+     * cannot be resumed, writer.sha256 is that of the whole.  With a checksum, writer.check_ok
+     * tells whether it was right.  The owner calls _finish, _tell, _rollback,
+     * _terminate, _leave or _fail, now or later.
      */
 
     void (*received)(ngx_http_exam_upload_t *u);
+
+    /*
+     * Resumable: writer.manifest.durable_offset == writer.offset is durable, or
+     * (gone) the upload is no more.  The owner calls _leave and then answers,
+     * or after creation _append.
+     */
+
+    void (*told)(ngx_http_exam_upload_t *u);
 
     /* durable and named.  The owner answers r; NULL: that is gone. */
 
@@ -50,6 +75,26 @@ typedef struct {
     /* once, before any answer: what the owner holds elsewhere is released */
 
     void (*ended)(ngx_http_exam_upload_t *u, ngx_uint_t durable);
+
+    /*
+     * What _acquire has found instead of an upload to go on with; nothing is
+     * held.  The owner calls _leave and answers, now or later.
+     *
+     * EXAM_OK: it is complete; writer.manifest is that of ready/, work/ or
+     * bad/, or of a tombstone: then (gone) only id, exam, student, length.
+     * UPLOAD_GONE: a tombstone, the same members.  UPLOAD_NOT_FOUND: no trace
+     * on this disk.  UPLOAD_BUSY: somebody has it and does not let go.
+     * Others: trouble with the disk.
+     */
+
+    void (*refused)(ngx_http_exam_upload_t *u, exam_err_e err);
+
+    /*
+     * While receiving: manifest.durable_offset has advanced, see tell_every.
+     * Not to end u.
+     */
+
+    void (*progress)(ngx_http_exam_upload_t *u);
 
 } ngx_http_exam_upload_handlers_t;
 
@@ -76,7 +121,8 @@ struct ngx_http_exam_upload_s {
 
     ngx_http_exam_upload_state_e      state;
     off_t                             limit;    /* bytes allowed */
-    off_t                             received;
+    off_t                             received; /* of this body */
+    off_t                             tell_every;   /* bytes, 0: never */
     exam_err_e                        refusal;  /* beyond the limit */
 
     ngx_http_exam_upload_filter_pt    filter;   /* NULL: all is kept */
@@ -105,6 +151,8 @@ struct ngx_http_exam_upload_s {
     unsigned                          in_place:1;   /* recv into the ring */
     unsigned                          swapped:1;    /* rb->buf is changed */
     unsigned                          counted:1;    /* in active_uploads */
+    unsigned                          resumable:1;
+    unsigned                          gone:1;   /* a tombstone */
 };
 
 
@@ -131,13 +179,66 @@ void ngx_http_exam_upload_release(ngx_http_exam_upload_t *u);
 
 void ngx_http_exam_upload_start(ngx_http_exam_upload_t *u);
 
+/*
+ * Creates a resumable upload of writer.manifest: opened.  The manifest is
+ * durable with its name then.  Count as for _start; what goes wrong is answered
+ * by the engine and leaves nothing behind.
+ */
+
+void ngx_http_exam_upload_begin(ngx_http_exam_upload_t *u);
+
+/*
+ * Takes a resumable upload over from whoever has it: opened or refused.  The id
+ * is copied.  Count as for _start.  Access rights are the owner's to check in
+ * opened, by writer.manifest: a _leave there changes nothing.
+ */
+
+void ngx_http_exam_upload_acquire(ngx_http_exam_upload_t *u, exam_str_t id);
+
+/*
+ * Asks for the body, which goes behind writer.offset: received.  limit is set
+ * and, where known, writer.length; writer.has_check and writer.check for an
+ * append that counts whole or not at all.  A request without a body is received
+ * with no bytes: so a part that has all of them is hashed and can be finished.
+ *
+ * What goes wrong with client or disk keeps the prefix (with a checksum: goes
+ * back), calls ended(u, 0) and is answered by the engine.
+ */
+
+void ngx_http_exam_upload_append(ngx_http_exam_upload_t *u);
+
+/* in OPENED, RECEIVED: offset and manifest are made durable: told */
+
+void ngx_http_exam_upload_tell(ngx_http_exam_upload_t *u);
+
+/* in RECEIVED: back to where this append began: told */
+
+void ngx_http_exam_upload_rollback(ngx_http_exam_upload_t *u);
+
+/*
+ * In OPENED, RECEIVED, TOLD: a tombstone takes the place of the upload: told,
+ * with gone set.
+ */
+
+void ngx_http_exam_upload_terminate(ngx_http_exam_upload_t *u,
+    exam_gone_e state);
+
+/*
+ * Lets go of the part, which stays: ended(u, 0), and r is the caller's again.
+ * Without another reference u is gone afterwards.  An append with a checksum
+ * that was not told goes back.
+ */
+
+void ngx_http_exam_upload_leave(ngx_http_exam_upload_t *u);
+
 /* in RECEIVED: the manifest is complete */
 
 void ngx_http_exam_upload_finish(ngx_http_exam_upload_t *u);
 
 /*
- * Ends it in any state but FINISHING and answers the error.  Without another
- * reference u is gone afterwards.
+ * Ends it in any state but FINISHING and TELLING and answers the error; a
+ * resumable one stays on disk, as with _leave.  Without another reference u is
+ * gone afterwards.
  */
 
 void ngx_http_exam_upload_fail(ngx_http_exam_upload_t *u, exam_err_e err);

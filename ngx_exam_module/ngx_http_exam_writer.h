@@ -14,6 +14,7 @@
 
 #include "../core/exam_manifest.h"
 #include "../core/exam_sha256.h"
+#include "../core/exam_tus.h"
 
 
 #define NGX_HTTP_EXAM_WRITER_ALIGN  4096            /* of O_DIRECT */
@@ -45,6 +46,9 @@ typedef struct {
     int                            ready;   /* directory, for fsync() */
     int64_t                        length;  /* bytes to come, -1 not known */
     exam_manifest_t                manifest;
+    int                            has_check;
+    exam_tus_checksum_t            check;   /* of the append to come */
+    int                            whole;   /* its end is the upload's end */
 
     /* read by the event loop after a call */
 
@@ -53,13 +57,15 @@ typedef struct {
     uint64_t                       write_us;    /* of the last write */
     uint64_t                       sync_us;     /* of the fdatasync */
     uint8_t                        sha256[EXAM_HASH_LEN];   /* after _last */
+    int                            check_ok;    /* after _last */
+    int64_t                        offset;  /* bytes written */
+    int64_t                        hashed;  /* of them: in sha256 */
 
     /* of the threads alone */
 
     int                            fd;
     int                            direct;  /* O_DIRECT is set */
     ngx_http_exam_writer_stage_e   stage;
-    int64_t                        offset;  /* bytes written */
     int64_t                        flushed; /* of them told to write back */
     exam_sha256_t                  hash;
 } ngx_http_exam_writer_t;
