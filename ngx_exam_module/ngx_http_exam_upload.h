@@ -51,11 +51,11 @@ typedef struct {
     void (*opened)(ngx_http_exam_upload_t *u);
 
     /*
-     * All bytes of the body are written (received; writer.offset) and, where
-     * they make the upload whole (manifest.length, or writer.whole) or it
-     * cannot be resumed, writer.sha256 is that of the whole.  With a checksum, writer.check_ok
-     * tells whether it was right.  The owner calls _finish, _tell, _rollback,
-     * _terminate, _leave or _fail, now or later.
+     * All bytes of the body are written (received; writer.offset).  Where they
+     * make the upload whole (manifest.length, or writer.whole), or it cannot be
+     * resumed, writer.sha256 is that of the whole.  With a checksum,
+     * writer.check_ok tells whether it was right.  The owner calls _finish,
+     * _tell, _rollback, _terminate, _leave or _fail, now or later.
      */
 
     void (*received)(ngx_http_exam_upload_t *u);
