@@ -298,6 +298,73 @@ exam_hex_decode(const uint8_t *hex, size_t hex_len, uint8_t *out, size_t len)
 
 
 bool
+exam_base64_decode(exam_str_t s, uint8_t *out, size_t size, size_t *len)
+{
+    int       digit;
+    size_t    i, n, digits;
+    uint32_t  bits;
+
+    if (s.len % 4 != 0) {
+        return false;
+    }
+
+    digits = s.len;
+
+    while (digits > 0 && s.len - digits < 2 && s.data[digits - 1] == '=') {
+        digits--;
+    }
+
+    bits = 0;
+    n = 0;
+
+    for (i = 0; i < digits; i++) {
+        digit = exam_base64_digit(s.data[i]);
+
+        if (digit < 0) {
+            return false;
+        }
+
+        bits = (bits << 6) | (uint32_t) digit;
+
+        /* the first digit of four completes no byte */
+
+        if (i % 4 == 0) {
+            continue;
+        }
+
+        if (n < size) {
+            out[n] = (uint8_t) (bits >> (6 - 2 * (i % 4)));
+        }
+
+        n++;
+    }
+
+    *len = n;
+
+    return true;
+}
+
+
+int
+exam_base64_digit(uint8_t c)
+{
+    if (c >= 'A' && c <= 'Z') {
+        return c - 'A';
+    }
+
+    if (c >= 'a' && c <= 'z') {
+        return c - 'a' + 26;
+    }
+
+    if (c >= '0' && c <= '9') {
+        return c - '0' + 52;
+    }
+
+    return (c == '+') ? 62 : (c == '/') ? 63 : -1;
+}
+
+
+bool
 exam_uint_parse(const uint8_t *p, size_t len, uint64_t max, uint64_t *out)
 {
     size_t    i;

@@ -143,6 +143,19 @@ bool exam_buf_cstr(exam_buf_t *b);
 bool exam_hex_decode(const uint8_t *hex, size_t hex_len, uint8_t *out,
     size_t len);
 
+/*
+ * Standard base64, strictly with its padding (RFC 4648 section 4).  *len is how
+ * many bytes that are, of which out gets as many as it has room for; false if
+ * not base64.
+ */
+
+bool exam_base64_decode(exam_str_t s, uint8_t *out, size_t size,
+    size_t *len);
+
+/* the value of a digit of base64, -1 if it is none */
+
+int exam_base64_digit(uint8_t c);
+
 /* decimal digits only, no sign, no leading zeros but "0"; false above `max` */
 
 bool exam_uint_parse(const uint8_t *p, size_t len, uint64_t max,

@@ -1,7 +1,8 @@
 
 /*
- * The request field Content-Digest (RFC 9530): a structured dictionary of byte
- * sequences (RFC 8941).  Pure, any thread.
+ * The fields of RFC 9530, structured dictionaries (RFC 9651): Content-Digest
+ * and Repr-Digest of byte sequences, Want-Repr-Digest of preferences.  Pure, any
+ * thread.
  */
 
 
@@ -15,14 +16,24 @@
 typedef enum {
     EXAM_DIGEST_NONE = 0,           /* well-formed, but no sha-256 in it */
     EXAM_DIGEST_SHA256,
-    EXAM_DIGEST_MALFORMED
+    EXAM_DIGEST_MALFORMED           /* to be answered by bad_digest */
 } exam_digest_e;
 
 
-/* unknown algorithms are ignored; sha256 is set with _SHA256 only */
+/*
+ * Content-Digest, Repr-Digest: unknown algorithms are ignored; sha256 is set
+ * with _SHA256 only.
+ */
 
 exam_digest_e exam_digest_parse(exam_str_t field,
     uint8_t sha256[EXAM_HASH_LEN]);
+
+/*
+ * Want-Repr-Digest, Want-Content-Digest: how much sha-256 is wanted, 10 most, 0
+ * not at all; set with _SHA256 only.
+ */
+
+exam_digest_e exam_digest_want(exam_str_t field, unsigned *weight);
 
 
 #endif /* EXAM_DIGEST_H_INCLUDED */
