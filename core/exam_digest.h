@@ -1,8 +1,8 @@
 
 /*
  * The fields of RFC 9530, structured dictionaries (RFC 9651): Content-Digest
- * and Repr-Digest of byte sequences, Want-Repr-Digest of preferences.  Pure, any
- * thread.
+ * and Repr-Digest of byte sequences, Want-Repr-Digest of preferences.  Pure,
+ * any thread.
  */
 
 

@@ -4,8 +4,8 @@
  * of a body as it arrives, on the event loop; pure, no allocation.
  *
  * File data is searched for the delimiter, CRLF "--" boundary, by memchr() for
- * the CR.  A boundary has no CR in it, so that a delimiter begun at the end of a
- * piece need not be kept: it is known from how many bytes of it have matched,
+ * the CR.  A boundary has no CR in it, so that a delimiter begun at the end of
+ * a piece need not be kept: it is known from how many bytes of it have matched,
  * and where it turns out to be none, those bytes are handed out from the
  * delimiter itself, and none of them can begin another.
  */

@@ -58,10 +58,10 @@ typedef struct {
 bool exam_tus_number(exam_str_t v, int64_t *n);
 
 /*
- * Upload-Metadata: pairs of `key SP base64`, separated by commas; keys printable
- * ASCII without comma, unique; a value may be absent.  The strings of *m point
- * into `memory`, EXAM_TUS_MEMORY bytes of the caller's.  A field without any
- * pair is as if it were not there.
+ * Upload-Metadata: pairs of `key SP base64`, separated by commas; keys are
+ * printable ASCII without comma, unique; a value may be absent.  The strings of
+ * *m point into `memory`, EXAM_TUS_MEMORY bytes of the caller's.  A field
+ * without any pair is as if it were not there.
  *
  * `type`, as Uppy sends it, stands for `filetype` where that is missing.
  *

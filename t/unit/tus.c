@@ -232,7 +232,8 @@ test_types(void)
     tap_is(metadata("type " MP4, &m), EXAM_OK, "type, as Uppy sends it");
     tap_text(m.filetype.data, m.filetype.len, "video/mp4", "is the type");
 
-    tap_is(metadata("type " MP4 ",filetype " WEBM, &m), EXAM_OK, "and filetype");
+    tap_is(metadata("type " MP4 ",filetype " WEBM, &m), EXAM_OK,
+           "and filetype");
     tap_text(m.filetype.data, m.filetype.len, "video/webm", "comes before it");
 
     tap_is(metadata("filetype " WEBM ",type " MP4, &m), EXAM_OK, "either way");
