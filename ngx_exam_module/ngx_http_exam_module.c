@@ -9,6 +9,7 @@
 
 #include "ngx_http_exam_module.h"
 #include "../core/exam_events.h"
+#include "ngx_http_exam_disk.h"
 #include "ngx_http_exam_journal.h"
 #include "ngx_http_exam_peers.h"
 #include "ngx_http_exam_spool.h"
@@ -19,6 +20,7 @@
 
 static void *ngx_http_exam_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_exam_init_main_conf(ngx_conf_t *cf, void *conf);
+static void ngx_http_exam_limits(ngx_http_exam_main_conf_t *mcf);
 static char *ngx_http_exam_missing(ngx_http_exam_main_conf_t *mcf);
 static void *ngx_http_exam_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_exam_merge_loc_conf(ngx_conf_t *cf, void *parent,
@@ -229,6 +231,27 @@ static ngx_command_t  ngx_http_exam_commands[] = {
       offsetof(ngx_http_exam_main_conf_t, journal_reserve),
       NULL },
 
+    { ngx_string("exam_spool_low"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_off_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_exam_main_conf_t, spool_low),
+      NULL },
+
+    { ngx_string("exam_upload_max_active"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_exam_main_conf_t, upload_max_active),
+      NULL },
+
+    { ngx_string("exam_upload_min_rate"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_exam_main_conf_t, upload_min_rate),
+      NULL },
+
     { ngx_string("exam_max_segments"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_num_slot,
@@ -336,6 +359,9 @@ ngx_http_exam_create_main_conf(ngx_conf_t *cf)
     mcf->takeover = NGX_CONF_UNSET_UINT;
     mcf->max_bytes = NGX_CONF_UNSET;
     mcf->journal_reserve = NGX_CONF_UNSET;
+    mcf->spool_low = NGX_CONF_UNSET;
+    mcf->upload_max_active = NGX_CONF_UNSET;
+    mcf->upload_min_rate = NGX_CONF_UNSET_SIZE;
     mcf->max_segments = NGX_CONF_UNSET;
     mcf->segment_window = NGX_CONF_UNSET;
     mcf->kind_uploads = NGX_CONF_UNSET;
@@ -368,31 +394,10 @@ ngx_http_exam_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_value(mcf->max_segments, 2000);
     ngx_conf_init_value(mcf->segment_window, 100);
     ngx_conf_init_value(mcf->kind_uploads, 2);
+    ngx_conf_init_value(mcf->upload_max_active, 4096);
+    ngx_conf_init_size_value(mcf->upload_min_rate, 0);
 
-    if (mcf->max_bytes == NGX_CONF_UNSET) {
-        mcf->max_bytes = 50 * 1024 * 1024;
-    }
-
-    if (mcf->journal_reserve == NGX_CONF_UNSET) {
-        mcf->journal_reserve = 64 * 1024 * 1024;
-    }
-
-    if (mcf->heartbeat_rate.rate == NGX_CONF_UNSET_UINT) {
-        mcf->heartbeat_rate.rate = 2000;
-        mcf->heartbeat_rate.burst = 20;
-    }
-
-    if (mcf->poll_rate.rate == NGX_CONF_UNSET_UINT) {
-        mcf->poll_rate.rate = 1000;
-        mcf->poll_rate.burst = 20;
-    }
-
-    /* 60 a minute, whenever in it they come */
-
-    if (mcf->events_rate.rate == NGX_CONF_UNSET_UINT) {
-        mcf->events_rate.rate = 1000;
-        mcf->events_rate.burst = 59;
-    }
+    ngx_http_exam_limits(mcf);
 
     if (mcf->kinds.n == 0) {
         mcf->kinds.n = 2;
@@ -425,6 +430,42 @@ ngx_http_exam_init_main_conf(ngx_conf_t *cf, void *conf)
     mcf->zone->gap_limit = exam_gap_limit((int64_t) mcf->heartbeat_interval);
 
     return NGX_CONF_OK;
+}
+
+
+/* defaults that nginx has no macro for: sizes of 64 bits, and rates */
+
+static void
+ngx_http_exam_limits(ngx_http_exam_main_conf_t *mcf)
+{
+    if (mcf->max_bytes == NGX_CONF_UNSET) {
+        mcf->max_bytes = 50 * 1024 * 1024;
+    }
+
+    if (mcf->journal_reserve == NGX_CONF_UNSET) {
+        mcf->journal_reserve = 64 * 1024 * 1024;
+    }
+
+    if (mcf->spool_low == NGX_CONF_UNSET) {
+        mcf->spool_low = 256 * 1024 * 1024;
+    }
+
+    if (mcf->heartbeat_rate.rate == NGX_CONF_UNSET_UINT) {
+        mcf->heartbeat_rate.rate = 2000;
+        mcf->heartbeat_rate.burst = 20;
+    }
+
+    if (mcf->poll_rate.rate == NGX_CONF_UNSET_UINT) {
+        mcf->poll_rate.rate = 1000;
+        mcf->poll_rate.burst = 20;
+    }
+
+    /* 60 a minute, whenever in it they come */
+
+    if (mcf->events_rate.rate == NGX_CONF_UNSET_UINT) {
+        mcf->events_rate.rate = 1000;
+        mcf->events_rate.burst = 59;
+    }
 }
 
 
@@ -600,6 +641,10 @@ ngx_http_exam_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    if (ngx_http_exam_disk_init(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (ngx_http_exam_journal_init(cycle) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -622,6 +667,7 @@ ngx_http_exam_exit_process(ngx_cycle_t *cycle)
     ngx_http_exam_flush_exit(cycle);
     ngx_http_exam_peers_exit(cycle);
     ngx_http_exam_journal_exit(cycle);
+    ngx_http_exam_disk_exit(cycle);
     ngx_http_exam_spool_exit(cycle);
 
     ngx_http_exam_redis_destroy(ngx_http_exam_redis);

@@ -71,6 +71,9 @@ typedef struct {
     ngx_uint_t                    takeover; /* ngx_http_exam_takeover_e */
     off_t                         max_bytes;
     off_t                         journal_reserve;  /* 0 = none */
+    off_t                         spool_low;        /* bytes, 0 = no mark */
+    ngx_int_t                     upload_max_active;    /* 0 = no limit */
+    size_t                        upload_min_rate;  /* bytes/s, 0 = any */
     ngx_int_t                     max_segments;
     ngx_int_t                     segment_window;
     ngx_int_t                     kind_uploads;

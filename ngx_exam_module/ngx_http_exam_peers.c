@@ -11,7 +11,6 @@
 #include "ngx_http_exam_args.h"
 #include "ngx_http_exam_peers.h"
 
-#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
 
@@ -23,8 +22,6 @@
 
 typedef struct {
     char       spool[NGX_MAX_PATH];
-    int64_t    spool_free;
-    int64_t    spool_total;
     int64_t    memory_total_kb;
     int64_t    memory_available_kb;
     int64_t    rss_anon_kb;
@@ -72,8 +69,6 @@ ngx_http_exam_peers_init(ngx_cycle_t *cycle)
     ngx_memset(&ngx_http_exam_machine_last, 0xff,
                sizeof(ngx_http_exam_machine_t));
 
-    ngx_http_exam_peers.spool_free = NGX_HTTP_EXAM_UNKNOWN;
-    ngx_http_exam_peers.spool_total = NGX_HTTP_EXAM_UNKNOWN;
     ngx_http_exam_peers.memory_total_kb = NGX_HTTP_EXAM_UNKNOWN;
     ngx_http_exam_peers.memory_available_kb = NGX_HTTP_EXAM_UNKNOWN;
     ngx_http_exam_peers.cpu_busy = NGX_HTTP_EXAM_UNKNOWN;
@@ -379,22 +374,13 @@ ngx_http_exam_machine_thread(void *data, ngx_log_t *log)
 {
     ngx_http_exam_machine_t *m = data;
 
-    struct statvfs  fs;
-
     char  buf[NGX_HTTP_EXAM_PROC_MAX];
 
-    m->spool_free = NGX_HTTP_EXAM_UNKNOWN;
-    m->spool_total = NGX_HTTP_EXAM_UNKNOWN;
     m->memory_total_kb = NGX_HTTP_EXAM_UNKNOWN;
     m->memory_available_kb = NGX_HTTP_EXAM_UNKNOWN;
     m->rss_anon_kb = NGX_HTTP_EXAM_UNKNOWN;
     m->cpu_all = NGX_HTTP_EXAM_UNKNOWN;
     m->disk_ms = NGX_HTTP_EXAM_UNKNOWN;
-
-    if (statvfs(m->spool, &fs) == 0) {
-        m->spool_free = (int64_t) fs.f_bavail * (int64_t) fs.f_frsize;
-        m->spool_total = (int64_t) fs.f_blocks * (int64_t) fs.f_frsize;
-    }
 
     if (ngx_http_exam_proc("/proc/meminfo", buf) == NGX_OK) {
         m->memory_total_kb = ngx_http_exam_proc_member(buf, "MemTotal:");
@@ -495,8 +481,6 @@ ngx_http_exam_machine_done(ngx_event_t *ev)
     peers = &ngx_http_exam_peers;
     last = &ngx_http_exam_machine_last;
 
-    peers->spool_free = m->spool_free;
-    peers->spool_total = m->spool_total;
     peers->memory_total_kb = m->memory_total_kb;
     peers->memory_available_kb = m->memory_available_kb;
     peers->rss_anon_kb = m->rss_anon_kb;

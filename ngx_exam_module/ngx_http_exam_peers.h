@@ -40,8 +40,6 @@ typedef struct {
     int64_t      mysql_max_connections;
     int64_t      mysql_slow_queries;
 
-    int64_t      spool_free;            /* bytes */
-    int64_t      spool_total;
     int64_t      memory_total_kb;
     int64_t      memory_available_kb;
     int64_t      rss_anon_kb;           /* of this process */

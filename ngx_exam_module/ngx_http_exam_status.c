@@ -8,6 +8,7 @@
  */
 
 
+#include "ngx_http_exam_disk.h"
 #include "ngx_http_exam_journal.h"
 #include "ngx_http_exam_peers.h"
 #include "ngx_http_exam_spool.h"
@@ -277,7 +278,7 @@ ngx_http_exam_degraded_json(exam_buf_t *b, ngx_http_exam_main_conf_t *mcf)
         ngx_http_exam_list_json(b, &n, "mysql");
     }
 
-    if (ngx_http_exam_spool.dir == -1) {
+    if (ngx_http_exam_spool.dir == -1 || ngx_http_exam_disk.low) {
         ngx_http_exam_list_json(b, &n, "spool");
     }
 
@@ -315,7 +316,7 @@ ngx_http_exam_alerts_json(exam_buf_t *b, ngx_http_exam_main_conf_t *mcf)
         ngx_http_exam_list_json(b, &n, "redis_memory");
     }
 
-    if (p->spool_total > 0 && p->spool_free < p->spool_total / 20) {
+    if (ngx_http_exam_disk.low || ngx_http_exam_disk.soon) {
         ngx_http_exam_list_json(b, &n, "spool_low");
     }
 
@@ -549,10 +550,10 @@ ngx_http_exam_status_peers(exam_buf_t *b)
         };
 
         ngx_http_exam_figure_t  spool[] = {
-            { "free_bytes", p->spool_free },
+            { "free_bytes", ngx_http_exam_disk.free },
             { "ready", p->worker_ready },
             { "oldest_ready_s", p->worker_lag_s },
-            { "full_at", NGX_HTTP_EXAM_UNKNOWN }
+            { "full_at", ngx_http_exam_disk.full_at }
         };
 
         ngx_http_exam_figure_t  worker[] = {

@@ -12,7 +12,7 @@
 
 
 #include "ngx_http_exam_upload.h"
-#include "ngx_http_exam_journal.h"
+#include "ngx_http_exam_disk.h"
 
 
 #define NGX_HTTP_EXAM_UPLOAD_LONG   60000   /* ms of a task, then a warning */
@@ -127,21 +127,25 @@ ngx_http_exam_upload_release(ngx_http_exam_upload_t *u)
 void
 ngx_http_exam_upload_start(ngx_http_exam_upload_t *u)
 {
+    exam_err_e  err;
+
     u->state = NGX_HTTP_EXAM_UPLOAD_OPENING;
-    u->counted = 1;
-    ngx_http_exam_upload_gauge(u->mcf, 1, 0);
 
     if (u->writer.spool == -1 || u->writer.ready == -1) {
         ngx_http_exam_upload_fail(u, EXAM_ERR_UNAVAILABLE);
         return;
     }
 
-    /* what the journal's reserve gave free is not for segments */
+    err = ngx_http_exam_disk_admit(u->mcf, u->writer.length);
 
-    if (ngx_http_exam_journal_full()) {
-        ngx_http_exam_upload_fail(u, EXAM_ERR_DISK_FULL);
+    if (err != EXAM_OK) {
+        ngx_http_exam_upload_fail(u, err);
         return;
     }
+
+    u->counted = 1;
+    u->expected = ngx_max(u->writer.length, 0);
+    ngx_http_exam_upload_gauge(u->mcf, 1, 0, u->expected);
 
     if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_OPEN) != NGX_OK) {
         ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
@@ -209,6 +213,10 @@ ngx_http_exam_upload_opened(ngx_http_exam_upload_t *u)
     r = u->r;
 
     u->state = NGX_HTTP_EXAM_UPLOAD_RECEIVING;
+
+    if (u->writer.unreserved) {
+        u->mcf->zone->shared->unreserved = 1;
+    }
 
     rc = ngx_http_exam_upload_receive(u);
 
@@ -522,7 +530,7 @@ ngx_http_exam_upload_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable)
 {
     if (u->counted) {
         u->counted = 0;
-        ngx_http_exam_upload_gauge(u->mcf, -1, -u->received);
+        ngx_http_exam_upload_gauge(u->mcf, -1, -u->received, -u->expected);
     }
 
     if (u->r != NULL) {
@@ -547,7 +555,7 @@ ngx_http_exam_upload_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable)
 
 void
 ngx_http_exam_upload_gauge(ngx_http_exam_main_conf_t *mcf, ngx_int_t uploads,
-    off_t bytes)
+    off_t bytes, off_t expected)
 {
     ngx_http_exam_gauges_t  *own;
 
@@ -555,9 +563,11 @@ ngx_http_exam_upload_gauge(ngx_http_exam_main_conf_t *mcf, ngx_int_t uploads,
 
     ngx_http_exam_count(mcf, active_uploads, uploads);
     ngx_http_exam_count(mcf, upload_bytes_in_flight, bytes);
+    ngx_http_exam_count(mcf, upload_bytes_expected, expected);
 
     (void) ngx_atomic_fetch_add(&own->uploads, uploads);
     (void) ngx_atomic_fetch_add(&own->bytes, bytes);
+    (void) ngx_atomic_fetch_add(&own->expected, expected);
 }
 
 
@@ -569,7 +579,7 @@ ngx_http_exam_upload_init(ngx_http_exam_main_conf_t *mcf)
     own = &mcf->zone->shared->gauges[ngx_process_slot];
 
     ngx_http_exam_upload_gauge(mcf, -(ngx_int_t) own->uploads,
-                               -(off_t) own->bytes);
+                               -(off_t) own->bytes, -(off_t) own->expected);
 }
 
 

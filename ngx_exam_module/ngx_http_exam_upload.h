@@ -122,6 +122,7 @@ struct ngx_http_exam_upload_s {
     ngx_http_exam_upload_state_e      state;
     off_t                             limit;    /* bytes allowed */
     off_t                             received; /* of this body */
+    off_t                             expected; /* declared, not yet come */
     off_t                             tell_every;   /* bytes, 0: never */
     exam_err_e                        refusal;  /* beyond the limit */
 
@@ -269,10 +270,10 @@ void ngx_http_exam_upload_restore(ngx_http_exam_upload_t *u);
 void ngx_http_exam_upload_put(ngx_http_exam_upload_t *u,
     ngx_http_exam_buffer_t *b);
 
-/* added to active_uploads and upload_bytes_in_flight */
+/* added to active_uploads and to upload_bytes_in_flight, _expected */
 
 void ngx_http_exam_upload_gauge(ngx_http_exam_main_conf_t *mcf,
-    ngx_int_t uploads, off_t bytes);
+    ngx_int_t uploads, off_t bytes, off_t expected);
 
 
 #endif /* NGX_HTTP_EXAM_UPLOAD_H_INCLUDED */

@@ -161,6 +161,7 @@ ngx_http_exam_upload_pump(ngx_http_exam_upload_t *u)
 static ngx_int_t
 ngx_http_exam_upload_take(ngx_http_exam_upload_t *u)
 {
+    off_t                    come;
     size_t                   n;
     ngx_int_t                rc;
     ngx_http_exam_buffer_t  *to;
@@ -198,7 +199,10 @@ ngx_http_exam_upload_take(ngx_http_exam_upload_t *u)
             to->len += n;
             u->received += n;
 
-            ngx_http_exam_upload_gauge(u->mcf, 0, n);
+            come = ngx_min((off_t) n, u->expected);
+            u->expected -= come;
+
+            ngx_http_exam_upload_gauge(u->mcf, 0, n, -come);
 
             if (to->len == NGX_HTTP_EXAM_BUFFER_SIZE) {
                 ngx_http_exam_upload_push(u);

@@ -66,12 +66,17 @@ ngx_http_exam_writer_open(ngx_http_exam_writer_t *w)
 
     /* the size stays that of what was written: KEEP_SIZE */
 
-    if (w->length > 0
-        && fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0, w->length) != 0
-        && errno != EOPNOTSUPP)
+    if (w->length <= 0
+        || fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0, w->length) == 0)
     {
+        return 0;
+    }
+
+    if (errno != EOPNOTSUPP) {
         return ngx_http_exam_writer_failed(w, "fallocate()");
     }
+
+    w->unreserved = 1;
 
     return 0;
 }

@@ -54,6 +54,7 @@ typedef struct {
 
     int                            error;   /* errno of the failed call, or 0 */
     const char                    *call;    /* its name, for the log */
+    int                            unreserved;  /* no fallocate() here */
     uint64_t                       write_us;    /* of the last write */
     uint64_t                       sync_us;     /* of the fdatasync */
     uint8_t                        sha256[EXAM_HASH_LEN];   /* after _last */

@@ -368,6 +368,7 @@ typedef struct {
 typedef struct {
     ngx_atomic_t                  uploads;
     ngx_atomic_t                  bytes;
+    ngx_atomic_t                  expected;
 } ngx_http_exam_gauges_t;
 
 
@@ -383,6 +384,8 @@ typedef struct ngx_http_exam_shared_s {
     ngx_uint_t                    loaded;   /* hash of exam:loaded, 0 = none */
     ngx_atomic_t                  journal_full;     /* no reserve */
     ngx_atomic_t                  journal_failed;   /* s, the last time */
+    ngx_atomic_t                  unreserved;   /* no fallocate() */
+    ngx_atomic_t                  short_at;     /* s, an upload found no slot */
     int64_t                       born;     /* ms, when this memory began */
     int64_t                       redis_down;   /* away since; 0: it is up */
     ngx_pid_t                     reader;   /* of the control streams: lease */

@@ -283,6 +283,24 @@ refused('exam_journal_reserve', '' => $number,
              'x', '-1', 'off', '""'));
 is_duplicate('exam_journal_reserve', '1m');
 
+taken('exam_spool_low', '0', '1k', '256m', '2g');
+refused('exam_spool_low', '' => $number,
+        (map { ($_ => qr/"exam_spool_low" directive invalid value/) }
+             'x', '-1', 'off', '""'));
+is_duplicate('exam_spool_low', '1m');
+
+taken('exam_upload_max_active', '0', '1', '100000');
+refused('exam_upload_max_active', '' => $number,
+        (map { ($_ => qr/"exam_upload_max_active" directive invalid number/) }
+             'x', '-1', '1k', '""'));
+is_duplicate('exam_upload_max_active', '1');
+
+taken('exam_upload_min_rate', '0', '1k', '1m');
+refused('exam_upload_min_rate', '' => $number,
+        (map { ($_ => qr/"exam_upload_min_rate" directive invalid value/) }
+             'x', '-1', '""'));
+is_duplicate('exam_upload_min_rate', '1k');
+
 for my $row (['exam_max_segments', 1000000], ['exam_segment_window', 1000],
              ['exam_kind_uploads', 4])
 {

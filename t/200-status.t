@@ -66,7 +66,7 @@ my %shape = (
                max_connections => 'null', slow_queries => 'null' },
     cache => { hits => 'int', misses => 'int', hit_rate => 'num|null' },
     spool => { free_bytes => 'int|null', ready => 'null',
-               oldest_ready_s => 'null', full_at => 'null' },
+               oldest_ready_s => 'null', full_at => 'int|null' },
     worker => { state => 'null', lag_s => 'null', processing_ms => 'null',
                 stored_total => 'null', failed_total => 'null' },
     clock_skew_ms => 'int|null',
@@ -135,7 +135,7 @@ is_shape($whole->status, { %shape,
     mysql => { state => \'up', latency_ms => \7, connections => \8,
                max_connections => \151, slow_queries => \0 },
     spool => { free_bytes => 'int|null', ready => \6,
-               oldest_ready_s => \3, full_at => 'null' },
+               oldest_ready_s => \3, full_at => 'int|null' },
     degraded => ['null'],
 }, 'its figures and those of MySQL');
 is_deeply($whole->get('/ready')->{json}{degraded}, [], 'nothing is degraded');

@@ -158,6 +158,7 @@ sub http_lines {
         [exam_spool => spool()],
         [exam_flush_interval => '100ms'],
         [exam_journal_reserve => '256k'],
+        [exam_spool_low => '0'],
     );
 
     my %known = map { $_->[0] => 1 } @lines;
