@@ -33,6 +33,7 @@ sub on_tmpfs {
     push @mounted, $small;
     $student = 'S00' . @mounted;
     $n = 0;
+    $server->stop('QUIT') if $server;
     $server = Exam::server(workers => 1, http => Exam::http_lines(
         exam_spool => "$small/spool", %lines));
     $api = Exam::Api->new($server);
