@@ -22,7 +22,7 @@ import time
 ROOT = pathlib.Path(os.environ.get(
     "EXAM_ROOT", pathlib.Path(__file__).resolve().parent.parent))
 BIN = pathlib.Path(os.environ.get("EXAM_BIN", ROOT / "var/build/static/bin"))
-OUT = ROOT / "var/bench"
+OUT = pathlib.Path(os.environ.get("EXAM_BENCH", ROOT / "var/bench"))
 
 KEY = "c1 candidate " + "11" * 32 + "\n"
 EXAM = "bench"
@@ -81,6 +81,11 @@ def rss_anon_kb(pid):
     return 0
 
 
+def children(pid):
+    file = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in file.read_text().split()]
+
+
 class Folder:
     """A folder below var/bench that goes away with its servers."""
 
@@ -95,15 +100,8 @@ class Folder:
             signal.signal(sig, lambda *_: sys.exit(1))
 
     def close(self):
-        for process in reversed(self.running):
-            if process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-        self.running = []
+        for process in reversed(self.running[:]):
+            self.stop(process)
         shutil.rmtree(self.path, ignore_errors=True)
 
     def start(self, name, cpu, *command, **options):
@@ -115,9 +113,17 @@ class Folder:
         self.running.append(process)
         return process
 
-    def stop(self, process):
-        process.terminate()
-        process.wait(20)
+    def stop(self, process, patience=20):
+        """Its children too, where it does not end in time."""
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            for pid in children(process.pid):
+                os.kill(pid, signal.SIGKILL)
+            process.kill()
+            process.wait()
         self.running.remove(process)
 
     def write(self, name, text, mode=0o644):
@@ -132,13 +138,13 @@ class Folder:
 
 
 class Redis:
-    def __init__(self, folder):
+    def __init__(self, folder, nice=19):
         self.socket = folder.path / "redis.sock"
         # It shares a core with the load generator, whose wait for that core
         # would be taken for latency of the server.  Whether Redis keeps up
         # nevertheless is checked by the benches.
         self.process = folder.start(
-            "redis", LOAD_CPU, "nice", "-n", 19, "redis-server", "--port", 0,
+            "redis", LOAD_CPU, "nice", "-n", nice, "redis-server", "--port", 0,
             "--unixsocket", self.socket, "--save", "", "--appendonly", "no",
             "--dir", folder.path)
         wait_for("Redis", lambda: self.cli("PING", check=False) == "PONG")
@@ -164,7 +170,7 @@ class Nginx:
     """One nginx with one worker process on the first core."""
 
     def __init__(self, folder, name, http, server, main="",
-                 binary=None, connections=2048):
+                 binary=None, connections=2048, threads=2, env=None):
         self.folder, self.name = folder, name
         self.prefix = folder.path / name
         (self.prefix / "log").mkdir(parents=True)
@@ -174,7 +180,7 @@ worker_processes 1;
 daemon off;
 pid nginx.pid;
 error_log log/error.log notice;
-thread_pool exam_upload threads=2;
+thread_pool exam_upload threads={threads};
 events {{
     worker_connections {connections};
 }}
@@ -201,7 +207,8 @@ http {{
             file.write_text("user root;\n" + conf)
         self.process = folder.start(
             name, SERVER_CPU, binary or BIN / "nginx",
-            "-p", self.prefix, "-c", file, "-e", "log/error.log")
+            "-p", self.prefix, "-c", file, "-e", "log/error.log",
+            env={**os.environ, **(env or {})})
         wait_for(f"nginx ({name})", self.up)
 
     def up(self):
@@ -219,9 +226,7 @@ http {{
         return file.read_text(errors="replace") if file.exists() else ""
 
     def workers(self):
-        pid = self.process.pid
-        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
-        return [int(p) for p in children.read_text().split()]
+        return children(self.process.pid)
 
     def schedstat(self):
         figures = [schedstat(p) for p in self.workers()]
@@ -256,7 +261,8 @@ class Beat:
         self.compile()
 
     def compile(self):
-        source, core = ROOT / "bench/beat.c", BIN.parent / "libcore.a"
+        source = ROOT / "bench/beat.c"
+        core = (BIN / "exam-worker").resolve().parent.parent / "libcore.a"
         if self.program.exists() and self.program.stat().st_mtime > max(
                 source.stat().st_mtime, core.stat().st_mtime):
             return
@@ -296,4 +302,4 @@ def result(name, data):
     new = file.with_suffix(".new")
     new.write_text(json.dumps(data, indent=1) + "\n")
     new.rename(file)
-    print(f"\nwritten: {file.relative_to(ROOT)}")
+    print(f"\nwritten: {os.path.relpath(file, ROOT)}")

@@ -1,7 +1,8 @@
-"""The heartbeat in Flask, for gunicorn with gevent.
+"""The heartbeat and the upload in Flask, for gunicorn.
 
 As in peers_app.lua: the token is verified once and kept in the process; each
 beat is written to Redis in one round trip that brings what the reply tells.
+An upload is hashed and synced, its folder too, before it is answered.
 """
 
 import base64
@@ -17,6 +18,7 @@ from flask import Flask, Response, request
 KEY = bytes.fromhex(os.environ["PEER_KEY"])
 
 app = Flask(__name__)
+folder = os.environ.get("PEER_FOLDER", ".")
 store = redis.Redis(unix_socket_path=os.environ["PEER_REDIS"],
                     decode_responses=True)
 known = {}
@@ -75,3 +77,30 @@ def heartbeat():
         "commands": [], "resend": [],
         "stored": {"screen": number(stored[0]), "camera": number(stored[1])},
         "upload": {"slot_ms": 0}}), mimetype="application/json")
+
+
+@app.put("/api/v1/recordings/<kind>/<int:n>")
+def recording(kind, n):
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    claims = verify(token) if scheme == "Bearer" else None
+    if claims is None:
+        return Response(status=401)
+
+    name = os.path.join(folder, f"{claims['sid']}-{kind}-{n}")
+    digest, size = hashlib.sha256(), 0
+
+    with open(name + ".part", "wb", buffering=0) as file:
+        while data := request.stream.read(262144):
+            digest.update(data)
+            file.write(data)
+            size += len(data)
+        os.fdatasync(file.fileno())
+
+    os.rename(name + ".part", name)
+    place = os.open(folder, os.O_RDONLY)
+    os.fsync(place)
+    os.close(place)
+
+    return Response(json.dumps({
+        "bytes": size, "sha256": digest.hexdigest(), "state": "received"}),
+        status=201, mimetype="application/json")
