@@ -12,7 +12,7 @@ usage: ./build.sh clean [--sources|--data]
 
 Removes var/build and var/test.  The stack must be down.
 
-  --sources   nginx's source and the package lists too
+  --sources   nginx's source, the package lists and npm's packages too
   --data      everything below var/: recordings, database, keys, configuration
 END
 }
@@ -24,7 +24,7 @@ cmd_clean()
 
     while [ $# -gt 0 ]; do
         case $1 in
-        --sources) what+=("$MADE/src" "$MADE/apt") ;;
+        --sources) what+=("$MADE/src" "$MADE/apt" "$MADE/clients") ;;
         --data) what=("$VAR") ;;
         *) usage_error "unknown argument \"$1\"" ;;
         esac

@@ -5,6 +5,8 @@
 . "$ROOT/util/build.sh"
 # shellcheck source=util/fuzz.sh
 . "$ROOT/util/fuzz.sh"
+# shellcheck source=util/clients.sh
+. "$ROOT/util/clients.sh"
 
 
 help_test()
@@ -27,8 +29,8 @@ Parts are the folders below t/ and these:
   lint      what ./build.sh lint does
 
 Without parts: everything with the static module and gcc; then nginx and unit
-with the dynamic module and clang; then everything but t/build and t/fuzz
-under AddressSanitizer and UBSan.
+with the dynamic module and clang; then everything but t/build, t/fuzz and
+t/clients under AddressSanitizer and UBSan.
 
   --dynamic   the module is loaded with load_module
   --asan      sanitizers, nginx's pools in debug mode
@@ -49,6 +51,14 @@ A storm that finds something keeps its folder and names it.
 `mutations` breaks the code in a copy of the tree, one rule after the other
 (t/mutations/*.sed), and shows that the test named there turns red.  It takes
 long and is no part of the above.
+
+`clients` runs uploads by clients of others: curl, Python's requests,
+tus-js-client in Node.js, and that and Uppy in Chromium.  Chromium is
+installed from Debian, the others from npm's registry into var/clients.
+
+  EXAM_NO_BROWSER=1   nothing is installed for them; tests of what is not
+                      there are left out instead of failing
+  EXAM_CHROMIUM=FILE  another Chromium than the installed one
 
 `valgrind` runs the files that consist of Test::Nginx's blocks under valgrind;
 any report is a failure.
@@ -104,7 +114,7 @@ cmd_test()
     if [ "$chosen" = no ] && [ ${#parts[@]} -eq 0 ]; then
         add_run static gcc "$(all_parts)"
         add_run dynamic clang "unit nginx"
-        add_run asan gcc "$(all_parts | grep -vxE 'build|fuzz')"
+        add_run asan gcc "$(all_parts | grep -vxE 'build|fuzz|clients')"
     else
         [ ${#parts[@]} -gt 0 ] || mapfile -t parts < <(all_parts)
         add_run "$base" "$compiler" "${parts[*]}"
@@ -267,6 +277,7 @@ add_run()
         case $part in
         fuzz | t/fuzz/*) mapfile -t targets < <(fuzz_targets)
                          build_fuzz "${targets[@]}" ;;
+        clients | t/clients/*) need_clients ;;
         esac
 
         for file in $(part_files "$part"); do

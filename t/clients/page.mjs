@@ -1,0 +1,52 @@
+/*
+ * What runs in the page: the commands of node.mjs; the file is made here, of
+ * "size" bytes, "by" tus or uppy.
+ */
+
+import * as tus from './upload.mjs';
+import * as uppy from './uppy.mjs';
+
+
+const uploads = {};
+
+
+/* bytes that no compression makes smaller, the same ones for each size */
+
+function made(size) {
+    const words = new Uint32Array(size / 4);
+    let x = 2463534242;
+
+    for (let i = 0; i < words.length; i++) {
+        x ^= x << 13;
+        x ^= x >>> 17;
+        x ^= x << 5;
+        words[i] = x;
+    }
+
+    return new File([words], 'screen.webm', { type: 'video/webm',
+                                              lastModified: 1 });
+}
+
+
+async function sha256(file) {
+    const hash = await crypto.subtle.digest('SHA-256',
+                                            await file.arrayBuffer());
+
+    return Array.from(new Uint8Array(hash),
+                      (c) => c.toString(16).padStart(2, '0')).join('');
+}
+
+
+window.run = async (cmd) => {
+    if (cmd.do !== 'start') {
+        uploads[cmd.id][cmd.do]();
+        return;
+    }
+
+    const say = (what) => window.report({ id: cmd.id, ...what });
+    const file = made(cmd.size);
+
+    await say({ event: 'made', sha256: await sha256(file) });
+
+    uploads[cmd.id] = (cmd.by === 'uppy' ? uppy : tus).start(file, cmd, say);
+};
