@@ -10,6 +10,7 @@
 static void test_limits(void);
 static void test_numbers(void);
 static void test_base64(void);
+static void test_base64_decode(void);
 static void test_json(void);
 static void test_hex(void);
 static void test_uint(void);
@@ -22,6 +23,7 @@ main(void)
     test_limits();
     test_numbers();
     test_base64();
+    test_base64_decode();
     test_json();
     test_hex();
     test_uint();
@@ -150,6 +152,52 @@ test_base64(void)
     exam_buf_init(&b, m, sizeof(m));
     exam_buf_hex(&b, "\x00\xff\x1a", 3);
     tap_text(m, exam_buf_len(&b), "00ff1a", "hex");
+}
+
+
+static void
+test_base64_decode(void)
+{
+    bool      ok;
+    char      text[512];
+    size_t    i, k, n;
+    uint8_t   in[256], out[256];
+    exam_buf_t  b;
+
+    static const char *const  bad[] = {
+        "A", "AA", "AAA", "AAAAA", "A===", "====", "AA=A", "=AAA", "AAAA=",
+        "AA-_", "AA A", "AAA\t", "AA==AAAA"
+    };
+
+    ok = true;
+
+    for (i = 0; i <= sizeof(in); i++) {
+
+        for (k = 0; k < i; k++) {
+            in[k] = (uint8_t) tap_random();
+        }
+
+        exam_buf_init(&b, text, sizeof(text));
+        exam_buf_base64(&b, in, i);
+        memset(out, 0, sizeof(out));
+
+        ok = ok && exam_base64_decode(exam_str_make(text, exam_buf_len(&b)),
+                                      out, sizeof(out), &n)
+             && n == i && memcmp(in, out, i) == 0;
+    }
+
+    tap_ok(ok, "base64 of any length, there and back");
+
+    memset(out, 0xff, sizeof(out));
+    tap_ok(exam_base64_decode(exam_str("AAAAAAAA"), out, 4, &n) && n == 6
+           && out[3] == 0 && out[4] == 0xff,
+           "no more is written than there is room for, and all counted");
+
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        tap_ok(!exam_base64_decode(exam_str_make(bad[i], strlen(bad[i])), out,
+                                   sizeof(out), &n),
+               "'%s' is no base64", bad[i]);
+    }
 }
 
 

@@ -11,6 +11,7 @@
 
 
 static void test_table(void);
+static void test_type(void);
 static void test_by_code(void);
 static void test_by_status(void);
 
@@ -19,6 +20,7 @@ int
 main(void)
 {
     test_table();
+    test_type();
     test_by_code();
     test_by_status();
 
@@ -63,6 +65,43 @@ test_table(void)
 }
 
 
+/* a reply has 512 bytes for type, title and what else there is */
+
+static void
+test_type(void)
+{
+    int   i, known;
+    bool  small;
+
+    tap_ok(strcmp(exam_err_type(EXAM_ERR_OFFSET_MISMATCH),
+                  "https://iana.org/assignments/http-problem-types"
+                  "#mismatching-upload-offset") == 0,
+           "the registered type of a wrong offset");
+    tap_ok(strcmp(exam_err_type(EXAM_ERR_UPLOAD_COMPLETED),
+                  "https://iana.org/assignments/http-problem-types"
+                  "#completed-upload") == 0,
+           "of an upload that is complete");
+    tap_ok(strcmp(exam_err_type(EXAM_ERR_UPLOAD_LENGTH),
+                  "https://iana.org/assignments/http-problem-types"
+                  "#inconsistent-upload-length") == 0,
+           "of lengths that do not agree");
+
+    small = true;
+
+    for (i = 0, known = 0; i < EXAM_ERR_MAX; i++) {
+        known += strcmp(exam_err_type((exam_err_e) i), "about:blank") != 0;
+        small = small && strlen(exam_err_info((exam_err_e) i)->title) < 64;
+    }
+
+    tap_is(known, 3, "no other error has one");
+    tap_ok(small, "titles are short");
+
+    tap_is(exam_err_info(EXAM_ERR_CHECKSUM_MISMATCH)->status, 460,
+           "a checksum that does not match is 460");
+    tap_is(exam_err_info(EXAM_ERR_UPLOAD_BUSY)->status, 423, "busy is 423");
+}
+
+
 static void
 test_by_code(void)
 {
@@ -96,6 +135,7 @@ test_by_status(void)
 {
     tap_is(exam_err_by_status(200), EXAM_OK, "200");
     tap_is(exam_err_by_status(404), EXAM_ERR_NOT_FOUND, "404");
+    tap_is(exam_err_by_status(412), EXAM_ERR_BAD_VERSION, "412");
     tap_is(exam_err_by_status(413), EXAM_ERR_TOO_LARGE, "413");
     tap_is(exam_err_by_status(400), EXAM_ERR_BAD_REQUEST,
            "400: the first with that status");

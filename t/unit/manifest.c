@@ -33,8 +33,20 @@
     "\"node\":\"n1\",\"boot_id\":\"3a1b\"}\n"
 
 
+#define BEGUN                                                                 \
+    "{\"version\":1,\"id\":\"n1-" HEX32 "\",\"exam\":\"30\","                  \
+    "\"student\":\"S001\",\"session\":\"" HEX32 "\",\"gen\":7,"                \
+    "\"kind\":\"screen\",\"n\":3,\"length\":1000,\"durable_offset\":500,"     \
+    "\"sha256\":null,\"content_type\":\"video/webm\",\"started_at\":1,"       \
+    "\"duration_ms\":2,\"offset_ms\":null,\"received_at\":null,"             \
+    "\"node\":\"n1\",\"boot_id\":\"3a1b\",\"protocol\":\"tus\","             \
+    "\"metadata\":\"kind c2NyZWVu,n Mw==,a\\\"b\\\\\","                         \
+    "\"created_at\":1763650000001,\"checked\":true,"                         \
+    "\"expected_sha256\":\"" SHA "\"}\n"
+
+
 static exam_err_e parse(const char *text, size_t len, exam_manifest_t *m);
-static char *replaced(const char *from, const char *to);
+static char *replaced(const char *in, const char *from, const char *to);
 static void refused(const char *from, const char *to, exam_err_e want);
 static void same(const char *text, const char *name);
 static void test_there_and_back(void);
@@ -42,11 +54,15 @@ static void test_members(void);
 static void test_missing(void);
 static void test_cut(void);
 static void test_longest(void);
+static void resumable(const char *from, const char *to, exam_err_e want);
+static void test_resumable(void);
+static void test_metadata(void);
 static void test_names(void);
 static void test_types(void);
+static void test_attachments(void);
 
 
-static _Alignas(max_align_t) uint8_t  memory[16384];
+static _Alignas(max_align_t) uint8_t  memory[EXAM_MANIFEST_ARENA];
 
 
 int
@@ -57,8 +73,11 @@ main(void)
     test_missing();
     test_cut();
     test_longest();
+    test_resumable();
+    test_metadata();
     test_names();
     test_types();
+    test_attachments();
 
     return tap_done();
 }
@@ -129,21 +148,20 @@ test_there_and_back(void)
 
 
 static char *
-replaced(const char *from, const char *to)
+replaced(const char *in, const char *from, const char *to)
 {
     char        *out;
     const char  *at;
 
-    at = strstr(FINAL, from);
+    at = strstr(in, from);
 
     if (at == NULL) {
         printf("Bail out! '%s' is not there\n", from);
         exit(1);
     }
 
-    out = malloc(strlen(FINAL) + strlen(to) + 1);
-    sprintf(out, "%.*s%s%s", (int) (at - FINAL), FINAL, to,
-            at + strlen(from));
+    out = malloc(strlen(in) + strlen(to) + 1);
+    sprintf(out, "%.*s%s%s", (int) (at - in), in, to, at + strlen(from));
 
     return out;
 }
@@ -156,7 +174,7 @@ refused(const char *from, const char *to, exam_err_e want)
     exam_err_e        err;
     exam_manifest_t   m;
 
-    text = replaced(from, to);
+    text = replaced(FINAL, from, to);
     err = parse(text, strlen(text), &m);
     tap_ok(err == want, "%s for %s: %s", to, from, exam_err_info(err)->code);
     free(text);
@@ -230,7 +248,7 @@ test_missing(void)
     for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         snprintf(from, sizeof(from), "\"%s\":", names[i]);
         snprintf(to, sizeof(to), "\"x%s\":", names[i]);
-        text = replaced(from, to);
+        text = replaced(FINAL, from, to);
         tap_ok(parse(text, strlen(text), &m) == EXAM_ERR_MISSING_MEMBER,
                "without %s", names[i]);
         free(text);
@@ -291,6 +309,103 @@ test_longest(void)
     exam_buf_init(&b, out, 500);
     exam_manifest_format(&b, &m);
     tap_ok(b.overflow, "a small buffer overflows");
+}
+
+
+static void
+resumable(const char *from, const char *to, exam_err_e want)
+{
+    char             *text;
+    exam_err_e        err;
+    exam_manifest_t   m;
+
+    text = replaced(BEGUN, from, to);
+    err = parse(text, strlen(text), &m);
+    tap_ok(err == want, "%s for %s: %s", to, from, exam_err_info(err)->code);
+    free(text);
+}
+
+
+/* what an upload has that can be resumed, and older manifests have not */
+
+static void
+test_resumable(void)
+{
+    exam_manifest_t  m;
+
+    same(BEGUN, "a resumable upload, there and back");
+
+    tap_is(parse(BEGUN, strlen(BEGUN), &m), EXAM_OK, "begun");
+    tap_is(m.protocol, EXAM_PROTOCOL_TUS, "its protocol");
+    tap_text(m.metadata.data, m.metadata.len, "kind c2NyZWVu,n Mw==,a\"b\\",
+             "its metadata, byte for byte");
+    tap_ok(m.created_at == 1763650000001 && m.checked && m.expected
+           && m.expected_sha256[1] == 0x11 && !m.final,
+           "when, checked, and what it will be");
+
+    tap_is(parse(FINAL, strlen(FINAL), &m), EXAM_OK, "one without all that");
+    tap_ok(m.protocol == EXAM_PROTOCOL_NONE && m.metadata.len == 0
+           && m.created_at == 0 && !m.checked && !m.expected,
+           "has none of it");
+
+    resumable("\"tus\"", "\"ietf\"", EXAM_OK);
+    resumable("\"tus\"", "\"put\"", EXAM_ERR_BAD_VALUE);
+    resumable("\"tus\"", "\"\"", EXAM_ERR_BAD_VALUE);
+    resumable("\"tus\"", "\"rsync\"", EXAM_ERR_BAD_VALUE);
+    resumable("\"tus\"", "1", EXAM_ERR_BAD_TYPE);
+    resumable("kind c2", "kind\\n", EXAM_ERR_BAD_VALUE);
+    resumable("kind c2", "kind\xc3\xa4", EXAM_ERR_BAD_VALUE);
+    resumable("1763650000001", "0", EXAM_ERR_BAD_VALUE);
+    resumable("1763650000001", "-1", EXAM_ERR_BAD_VALUE);
+    resumable("true", "false", EXAM_OK);
+    resumable("true", "1", EXAM_ERR_BAD_TYPE);
+    resumable(SHA, "x" HEX32 HEX32, EXAM_ERR_BAD_VALUE);
+    resumable("256\":\"0", "256\":\"g", EXAM_ERR_BAD_VALUE);
+    resumable("\"protocol\":\"tus\",", "", EXAM_OK);
+    resumable("1000", "null", EXAM_OK);
+    resumable("1000", "499", EXAM_ERR_BAD_VALUE);
+}
+
+
+static void
+test_metadata(void)
+{
+    char             out[EXAM_MANIFEST_MAX], text[EXAM_METADATA_MAX + 1];
+    char             type[EXAM_TYPE_MAX];
+    size_t           i, quotes;
+    exam_buf_t       b;
+    exam_manifest_t  m, again;
+
+    /* what they need of the arena differs */
+
+    static const size_t  some[] = { 0, 1, 512, EXAM_METADATA_MAX / 2 };
+
+    tap_is(parse(BEGUN, strlen(BEGUN), &m), EXAM_OK, "an upload");
+
+    memset(type, '"', sizeof(type));
+    m.content_type = exam_str_make(type, sizeof(type));
+
+    for (i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
+        quotes = some[i];
+
+        memset(text, 'x', sizeof(text));
+        memset(text, '"', quotes);
+        m.metadata = exam_str_make(text, EXAM_METADATA_MAX - quotes);
+
+        exam_buf_init(&b, out, sizeof(out));
+        exam_manifest_format(&b, &m);
+
+        tap_ok(!b.overflow && parse(out, exam_buf_len(&b), &again) == EXAM_OK
+               && exam_str_eq(m.metadata, again.metadata),
+               "the longest metadata with %zu quotes: %zu bytes", quotes,
+               exam_buf_len(&b));
+
+        m.metadata.len++;
+        exam_buf_init(&b, out, sizeof(out));
+        exam_manifest_format(&b, &m);
+        tap_is(parse(out, exam_buf_len(&b), &again), EXAM_ERR_BAD_VALUE,
+               "a byte more");
+    }
 }
 
 
@@ -395,4 +510,48 @@ test_types(void)
     }
 
     tap_ok(exam_type_valid(exam_str("")), "no type");
+}
+
+
+static void
+test_attachments(void)
+{
+    char    type[EXAM_TYPE_MAX + 1];
+    size_t  i;
+
+    static const char *const  good[] = {
+        "a/b", "application/pdf", "text/plain;charset=utf-8",
+        "text/plain; charset=\"utf-8\"", "text/plain ;a=b ; c=\"d;\\\"e\" ;",
+        "application/vnd.ms-excel.sheet+xml", "image/svg+xml; ;; a=\"\"",
+        "x!#$%&'*+-.^_`|~0/1"
+    };
+
+    static const char *const  bad[] = {
+        "", "a", "a/", "/b", "a/b/c", "a /b", " a/b", "a/b c", "a/b,c/d",
+        "a/b;c", "a/b;c=", "a/b; =d", "a/b;c=\"d", "a/b;c=\"d\\\"",
+        "a/b;c=\"d\"e", "a/b;c=d e=f", "a/b\t", "<a>/b", "a/\xc3\xa4"
+    };
+
+    for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        void  *p = tap_exact(good[i], strlen(good[i]));
+
+        tap_ok(exam_type_attachment(exam_str_make(p, strlen(good[i]))),
+               "'%s' is a type", good[i]);
+        free(p);
+    }
+
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        void  *p = tap_exact(bad[i], strlen(bad[i]));
+
+        tap_ok(!exam_type_attachment(exam_str_make(p, strlen(bad[i]))),
+               "'%s' is none", bad[i]);
+        free(p);
+    }
+
+    memset(type, 'a', sizeof(type));
+    type[1] = '/';
+    tap_ok(exam_type_attachment(exam_str_make(type, EXAM_TYPE_MAX)),
+           "the longest one");
+    tap_ok(!exam_type_attachment(exam_str_make(type, EXAM_TYPE_MAX + 1)),
+           "a byte more");
 }
