@@ -10,7 +10,7 @@
 #include "exam_manifest.h"
 
 
-#define FUZZ_ARENA      16384
+#define FUZZ_ARENA      EXAM_MANIFEST_ARENA
 
 
 static void fuzz_same(const exam_manifest_t *a, const exam_manifest_t *b);
@@ -92,10 +92,17 @@ fuzz_same(const exam_manifest_t *a, const exam_manifest_t *b)
     fuzz_same_int(offset_ms);
     fuzz_same_int(has_offset);
     fuzz_same_int(received_at);
+    fuzz_same_str(metadata);
+    fuzz_same_int(protocol);
+    fuzz_same_int(created_at);
+    fuzz_same_int(checked);
+    fuzz_same_int(expected);
 
     fuzz_check(memcmp(a->sid, b->sid, EXAM_SID_LEN) == 0, "the same session");
     fuzz_check(memcmp(a->sha256, b->sha256, EXAM_HASH_LEN) == 0,
                "the same hash");
+    fuzz_check(memcmp(a->expected_sha256, b->expected_sha256, EXAM_HASH_LEN)
+               == 0, "the same hash of what it will be");
 }
 
 
@@ -107,11 +114,12 @@ fuzz_names(const exam_manifest_t *m)
     exam_buf_t    b;
     exam_spool_e  what;
 
-    for (what = EXAM_SPOOL_PART; what <= EXAM_SPOOL_BAD_INFO; what++) {
+    for (what = EXAM_SPOOL_PART; what <= EXAM_SPOOL_PART_GONE; what++) {
         fuzz_check(exam_spool_name(name, what, m->id),
                    "an upload has a name in the spool");
         fuzz_path(exam_str_make(name, strlen(name)),
-                  what <= EXAM_SPOOL_PART_TMP ? 2 : 1);
+                  what <= EXAM_SPOOL_PART_TMP
+                  || what == EXAM_SPOOL_PART_GONE ? 2 : 1);
     }
 
     exam_buf_init(&b, path, sizeof(path));

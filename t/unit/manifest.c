@@ -40,7 +40,7 @@
     "\"sha256\":null,\"content_type\":\"video/webm\",\"started_at\":1,"       \
     "\"duration_ms\":2,\"offset_ms\":null,\"received_at\":null,"             \
     "\"node\":\"n1\",\"boot_id\":\"3a1b\",\"protocol\":\"tus\","             \
-    "\"metadata\":\"kind c2NyZWVu,n Mw==,a\\\"b\\\\\","                         \
+    "\"metadata\":\"kind c2NyZWVu,n Mw==,a\\\"b\\\\\","                       \
     "\"created_at\":1763650000001,\"checked\":true,"                         \
     "\"expected_sha256\":\"" SHA "\"}\n"
 
@@ -420,13 +420,14 @@ test_names(void)
     static const char *const  want[] = {
         "part/f1/n1-f1" HEX32, "part/f1/n1-f1" HEX32, "part/f1/n1-f1" HEX32,
         "ready/n1-f1" HEX32, "ready/n1-f1" HEX32, "work/n1-f1" HEX32,
-        "bad/n1-f1" HEX32, "bad/n1-f1" HEX32
+        "bad/n1-f1" HEX32, "bad/n1-f1" HEX32, "part/f1/n1-f1" HEX32
     };
     static const char *const  suffix[] = {
-        ".part", ".info", ".tmp", ".rec", ".info", ".info", ".rec", ".info"
+        ".part", ".info", ".tmp", ".rec", ".info", ".info", ".rec", ".info",
+        ".gone"
     };
 
-    for (i = EXAM_SPOOL_PART; i <= EXAM_SPOOL_BAD_INFO; i++) {
+    for (i = EXAM_SPOOL_PART; i <= EXAM_SPOOL_PART_GONE; i++) {
         /* 32 digits: f1 and the first 30 of HEX32 */
         snprintf(m, sizeof(m), "%.*s%s", (int) strlen(want[i]) - 2, want[i],
                  suffix[i]);
@@ -442,8 +443,8 @@ test_names(void)
            "a path is no id");
     tap_ok(!exam_spool_name(out, EXAM_SPOOL_PART, exam_str("n1-" HEX32 "/")),
            "nor is an id with a slash behind it");
-    tap_ok(!exam_spool_name(out, (exam_spool_e) 8, exam_str("n1-" HEX32)),
-           "there is no ninth place");
+    tap_ok(!exam_spool_name(out, (exam_spool_e) 9, exam_str("n1-" HEX32)),
+           "there is no tenth place");
 
     if (parse(FINAL, strlen(FINAL), &manifest) != EXAM_OK) {
         printf("Bail out! the manifest is refused\n");
