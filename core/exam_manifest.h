@@ -17,7 +17,7 @@
 #define EXAM_MANIFEST_VERSION   1
 #define EXAM_METADATA_MAX       4096    /* bytes of Upload-Metadata in it */
 #define EXAM_MANIFEST_MAX       (2048 + EXAM_METADATA_MAX)  /* of the file */
-#define EXAM_MANIFEST_ARENA     24576   /* yajl's memory and the strings */
+#define EXAM_MANIFEST_ARENA     16384   /* yajl's memory and the strings */
 #define EXAM_TYPE_MAX           127     /* bytes of a content type */
 #define EXAM_BOOT_MAX           36
 #define EXAM_SPOOL_NAME_MAX     128     /* a path relative to the spool + NUL */
