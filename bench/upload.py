@@ -12,7 +12,7 @@ due (their CPU is in the figures: next to nothing but for Flask).  Parts:
              same program (no hash, no sync) with our buffer size and its own,
              the same with `openssl dgst`, `sync -d` and `sync` of the folder
              for each file, Flask under gunicorn (hash, sync), npm's
-             @tus/server (no hash, no sync), and the disk alone
+             @tus/server (no hash, no sync; and with both), and the disk alone
   latency    heartbeats idle and while 32 uploads saturate one worker process
   slow-disk  the same with 200 ms for each write and sync
   memory     what the worker process holds for uploads, fast and slow ones

@@ -227,23 +227,23 @@ class Node(Upload, Nginx):
 
     kind, path = "tus", "/files"
 
-    def __init__(self, load, name="@tus/server"):
+    def __init__(self, load, name="node", *arguments):
         self.folder, self.name = load.folder, name
-        self.prefix = load.folder.path / "node"
+        self.prefix = load.folder.path / name
         self.prefix.mkdir()
         self.folders = [self.prefix / "store"]
         self.folders[0].mkdir()
         self.port = free_port()
         self.process = load.folder.start(
-            "node", SERVER_CPU, "node", node_folder() / "server.mjs",
-            self.port, self.folders[0])
+            name, SERVER_CPU, "node", node_folder() / "server.mjs",
+            self.port, self.folders[0], *arguments)
         wait_for("@tus/server", self.up)
 
     def workers(self):
         return [self.process.pid]
 
     def errors(self):
-        return self.folder.output("node")
+        return self.folder.output(self.name)
 
 
 def node_folder():

@@ -170,7 +170,7 @@ def takeover(load, options):
 
     if "tus" not in options.without:
         print(f"==> takeover: {count} of @tus/server", flush=True)
-        server = Node(load, "@tus/server-takeover")
+        server = Node(load, "node-takeover")
         figures["@tus/server"] = several(load, server, server.path, count)
         load.folder.stop(server.process)
     return figures
