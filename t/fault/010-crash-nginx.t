@@ -118,33 +118,29 @@ for my $scenario (grep { !$_->{more} || more() } @scenarios) {
 
     # what stands in one of two traces only is a timer's work, not a step
     my ($second, undef, @second) = run($scenario);
-    my %steps = map { $_->{id} => 1 } @second;
-    my (%wanted, @order, %hit, @wrong);
+    my @order = map { $_->{id} } my @steps = steps(\@second, \@trace);
+    my (%hit, %seen, @wrong);
 
     push @$all, $second;
-
-    for my $point (grep { $steps{$_->{id}} } @trace) {
-        push @order, $point->{id} unless $wanted{$point->{id}}++;
-    }
-
-    my %point = map { $_->{id} => $_ } reverse @trace;
+    sighted(\%seen, $_) for \@trace, \@second;
 
     cmp_ok scalar(@order), '>=', $scenario->{least} // 20,
         "$scenario->{name}: points are listed";
 
-    for my $id (@order) {
+    for my $point (@steps) {
+        my ($id, %taken) = ($point->{id});
 
-        # what else the process does between two calls is chance
-        for my $off (0, 0, 1, -1, 0, 2, 1, -1, -2, 3) {
+        for (1 .. 40) {
             last if $hit{$id};
 
-            my $nth = $point{$id}{nth} + $off;
-            next if $nth < 1;
-
-            my ($u, $hit) = run($scenario, { %{ $point{$id} }, nth => $nth });
+            my $nth = aim(\%seen, $id, \%taken);
+            my ($u, $hit, @points) = run($scenario,
+                                         { %$point, nth => $nth });
 
             push @$all, $u;
             $count{runs}++;
+
+            sighted(\%seen, \@points, $id, $nth);
             next unless $hit;
 
             $u->{what} = $hit->{id};

@@ -64,7 +64,7 @@ sub run {
 
     if ($scenario->{first}) {
         $scenario->{first}->($u);
-        wait_for { settled($u) } 10;
+        wait_for { settled($u) } 30;
     }
 
     my @threads = threads($pid);
@@ -79,7 +79,7 @@ sub run {
     wait_for {
         return !$Spool::Worker->running
                || done($scenario, $u) && ++$u->{rounds} > 2;
-    } 10;
+    } 30;
 
     my $killed = !$Spool::Worker->running;
     detach($t);
@@ -152,19 +152,27 @@ sub mended {
     my ($u, $scenario) = @_;
 
     if ($scenario->{events}) {
-        wait_for { done($scenario, $u) } 10;
+        wait_for { done($scenario, $u) } 30;
         my $found = events_of($u);
         return $found eq all_events($u) ? '' : "events $found";
     }
 
     return 'not settled: ' . join ' ', files_below(Exam::spool(),
                                                    qr/\.(?:rec|info)$/)
-        unless wait_for { settled($u) } 10;
+        unless wait_for { settled($u) } 30;
 
     my @left = files_below("$store/$Crash::Exam/$u->{student}", qr/\.tmp$/);
     return "left @left" if @left;
 
     return stored($u);
+}
+
+
+# One that has made rows has its statements prepared: not as traced.
+
+sub again {
+    $Spool::Worker->stop('KILL');
+    start_worker();
 }
 
 
@@ -180,28 +188,32 @@ for my $scenario (grep { !$_->{more} || more() } @scenarios) {
     my ($u, undef, @trace) = run($scenario);
     is mended($u, $scenario), '', "$name: is traced";
 
-    my (%point, %hit, @order, @wrong);
+    # the second, and all that follow, with a worker that comes after a kill
+    again();
+    ($u, undef, my @second) = run($scenario);
+    is mended($u, $scenario), '', '... twice';
 
-    for my $point (@trace) {
-        push @order, $point->{id} unless $point{$point->{id}};
-        $point{$point->{id}} //= $point;
-    }
+    my @order = map { $_->{id} } my @steps = steps(\@trace, \@second);
+    my (%hit, %seen, @wrong);
+
+    sighted(\%seen, \@second);
 
     cmp_ok scalar(@order), '>=', $scenario->{least} // 30,
         "$name: points are listed";
 
-    for my $id (@order) {
-        my $point = $point{$id};
+    for my $point (@steps) {
+        my ($id, %taken) = ($point->{id});
 
-        # what else the process does between two calls is chance
-        for my $off (0, 0, 1, -1, 2, -2, 1, -1) {
+        for (1 .. 40) {
             last if $hit{$id};
-            next if $point->{nth} + $off < 1;
+            again();
 
-            my ($u, $killed, @points) = run($scenario, $point,
-                                            $point->{nth} + $off);
+            my $nth = aim(\%seen, $id, \%taken);
+            my ($u, $killed, @points) = run($scenario, $point, $nth);
             my $hit = $killed ? hit(@points) : undef;
             my $wrong = $scenario->{events} ? '' : accounted($u);
+
+            sighted(\%seen, \@points, $id, $nth);
             $count{$name}++;
 
             if ($hit) {
@@ -212,10 +224,6 @@ for my $scenario (grep { !$_->{more} || more() } @scenarios) {
             start_worker() if $killed;
             $wrong ||= mended($u, $scenario);
             push @wrong, "$u->{what}: $wrong" if $wrong;
-
-            # one that has made rows has its statements prepared: not as traced
-            $Spool::Worker->stop('KILL');
-            start_worker();
         }
     }
 

@@ -97,22 +97,23 @@ sub nginx_wrong {
 {
     my (undef, $res, undef, undef, undef, @trace) = nginx_run('trace');
     my @points = grep { $_->{role} eq 'pool' } fallible(@trace);
-    my @wrong;
+    my (@wrong, %seen);
 
+    sighted(\%seen, \@trace);
     is $res->{status}, 201, 'nginx: an upload is traced';
     cmp_ok scalar(@points), '>=', 10, 'nginx: calls that can fail';
 
     for my $point (@points) {
         for my $error (@errors) {
-            my $wrong;
+            my ($wrong, %taken);
 
-            for my $off (0, 0, 1, 1, -1, 2, 0) {
-                my $nth = $point->{nth} + $off;
-                next if $nth < 1;
+            for (1 .. 40) {
+                my $nth = aim(\%seen, $point->{id}, \%taken);
+                my @run = nginx_run("$error at $point->{id}",
+                    "$point->{call}:error=$error:when=$nth", $point);
 
-                $wrong = nginx_wrong($point, $error, nginx_run(
-                    "$error at $point->{id}",
-                    "$point->{call}:error=$error:when=$nth", $point));
+                sighted(\%seen, [@run[5 .. $#run]], $point->{id}, $nth);
+                $wrong = nginx_wrong($point, $error, @run);
                 $runs{nginx}++;
                 last if $wrong ne 'was not hit';
             }
@@ -202,8 +203,9 @@ sub worker_run {
 {
     my (undef, $u, @trace) = worker_run('trace');
     my @points = fallible(@trace);
-    my (@wrong, $turn);
+    my (@wrong, %seen, $turn);
 
+    sighted(\%seen, \@trace);
     is stored($u), '', 'worker: an upload is traced';
     cmp_ok scalar(@points), '>=', 10, 'worker: calls that can fail';
 
@@ -211,14 +213,15 @@ sub worker_run {
 
         # a mkdir that fails must be tried again by itself, too
         for my $error (more() ? @errors : $errors[$turn++ % @errors]) {
-            my $wrong;
+            my ($wrong, %taken, @points);
 
-            for my $off (0, 0, 1, -1, 0) {
-                my $nth = $point->{nth} + $off;
-                next if $nth < 1;
+            for (1 .. 40) {
+                my $nth = aim(\%seen, $point->{id}, \%taken);
 
-                ($wrong) = worker_run("$error at $point->{id}", $point,
+                ($wrong, undef, @points) = worker_run(
+                    "$error at $point->{id}", $point,
                     "$point->{call}:error=$error:when=$nth");
+                sighted(\%seen, \@points, $point->{id}, $nth);
                 $runs{worker}++;
                 last if $wrong ne 'was not hit';
             }

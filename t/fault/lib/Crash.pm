@@ -26,9 +26,9 @@ use Exam::Wire;
 use Spool ();
 
 our @EXPORT = qw(
-    all_events answered attach audit body detach drained events_of files_below
-    hit kill_nginx more need_strace nginx points post put servers start_worker
-    stored threads upload_of wait_for
+    aim all_events answered attach audit body detach drained events_of
+    files_below hit kill_nginx more need_strace nginx points post put servers
+    sighted start_worker steps stored threads upload_of wait_for
 );
 
 our ($Nginx, $Exam) = (undef, '30');
@@ -590,6 +590,47 @@ sub points {
     }
 
     return @points;
+}
+
+
+# Of two traces, the first point of each step, in order.  What stands in one of
+# them only is a timer's work, or something that a process does once.
+
+sub steps {
+    my ($one, $other) = @_;
+
+    my %known = map { $_->{id} => 1 } @$one;
+    return grep { delete $known{$_->{id}} } @$other;
+}
+
+
+# Where a point lies among the calls of its name is not the same in each run:
+# an answer that is not there yet costs one recvfrom more, a timer a write.
+# What the runs show is counted: nth of each point, how often.  One that was
+# aimed at nth and shows nothing of its point ended before it.
+
+sub sighted {
+    my ($seen, $points, $id, $nth) = @_;
+
+    $seen->{$_->{id}}{$_->{nth}}++ for @$points;
+    $seen->{$id}{$nth + 1}++
+        if defined $id && !grep { $_->{id} eq $id } @$points;
+}
+
+
+# The nth to take next: seen most often for each time that it was taken.
+
+sub aim {
+    my ($seen, $id, $taken) = @_;
+
+    my $at = $seen->{$id};
+    my ($nth) = sort {
+        $at->{$b} / (1 + ($taken->{$b} // 0))
+            <=> $at->{$a} / (1 + ($taken->{$a} // 0)) || $a <=> $b
+    } keys %$at;
+
+    $taken->{$nth}++;
+    return $nth;
 }
 
 
