@@ -419,7 +419,9 @@ exam_form_part(exam_form_t *f, exam_form_event_t *e)
     f->value_len = 0;
 
     if (!exam_str_eq(e->name, exam_str("file"))) {
-        return e->filename.len == 0 ? EXAM_FORM_ON : EXAM_FORM_BAD;
+        n = (e->filename.len == 0) ? EXAM_FORM_ON : EXAM_FORM_BAD;
+        memset(e, 0, sizeof(exam_form_event_t));
+        return n;
     }
 
     if (f->file) {

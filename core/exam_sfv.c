@@ -294,9 +294,7 @@ void
 exam_rufh_limit(exam_buf_t *b, int64_t min, int64_t max, int64_t max_append,
     int64_t max_age_s)
 {
-    exam_buf_lit(b, "min-size=");
-    exam_buf_int(b, min < 0 ? 0 : min);
-
+    exam_rufh_member(b, "min-size=", min < 0 ? 0 : min);
     exam_rufh_member(b, ", max-size=", max);
     exam_rufh_member(b, ", max-append-size=", max_append);
     exam_rufh_member(b, ", max-age=", max_age_s);

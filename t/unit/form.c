@@ -141,6 +141,10 @@ event(trace_t *t, exam_form_event_e what, const exam_form_event_t *e,
     switch (what) {
 
     case EXAM_FORM_FIELD:
+        if (e->type.len != 0) {
+            exam_buf_lit(b, "type of a field\n");
+        }
+
         exam_buf_put(b, e->name.data, e->name.len);
         exam_buf_char(b, '=');
         exam_buf_put(b, e->value.data, e->value.len);
@@ -285,6 +289,12 @@ test_fields(void)
           "empty=\nlines=\r\n\r\n--x\r\n\nbegin a.webm|video/webm\nfile of 1\n"
           "end\n",
           "preamble, epilogue, empty values and line ends");
+
+    gives(TYPE,
+          PART("n") "\r\nContent-Type: text/plain\r\n\r\n1\r\n"
+          FILE_PART("x") LAST,
+          "n=1\nbegin a.webm|video/webm\nfile of 1\nend\n",
+          "a field with a type, which is not told");
 
     gives(TYPE, "\r\n" FILE_PART("x") DASHED "--",
           "begin a.webm|video/webm\nfile of 1\nend\n",

@@ -56,7 +56,8 @@ main(void)
           "max-age=86400");
     limit(-1, -1, -1, -1, "min-size=0");
     limit(1, 2, -1, 0, "min-size=1, max-size=2, max-age=0");
-    limit(0, INT64_MAX, -1, -1, "min-size=0, max-size=999999999999999");
+    limit(INT64_MAX, INT64_MAX, -1, -1,
+          "min-size=999999999999999, max-size=999999999999999");
 
     return tap_done();
 }

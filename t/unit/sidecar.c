@@ -25,6 +25,7 @@
 
 static exam_err_e parse(const char *text, exam_sidecar_t *s);
 static void test_there_and_back(void);
+static void test_longest(void);
 static void test_older(void);
 static void test_refused(void);
 static void test_names(void);
@@ -38,6 +39,7 @@ int
 main(void)
 {
     test_there_and_back();
+    test_longest();
     test_older();
     test_refused();
     test_names();
@@ -96,6 +98,52 @@ test_there_and_back(void)
     exam_buf_init(&b, text, sizeof(text));
     exam_sidecar_format(&b, &r);
     tap_text(text, exam_buf_len(&b), full, "is written again as it was");
+}
+
+
+/* of the longest manifest; the worker's and the tools' buffers hold it */
+
+static void
+test_longest(void)
+{
+    char              metadata[EXAM_METADATA_MAX], type[EXAM_TYPE_MAX];
+    char              path[EXAM_STORE_PATH_MAX];
+    uint8_t           text[EXAM_SIDECAR_MAX];
+    exam_buf_t        b;
+    exam_sidecar_t    s, again;
+    exam_recording_t  r;
+
+    tap_is(parse(MANIFEST ",\"stored_at\":5}", &s), EXAM_OK, "a side-car");
+
+    memset(metadata, 'x', sizeof(metadata));
+    metadata[0] = '"';
+    memset(type, '"', sizeof(type));
+    memset(path, 'p', sizeof(path));
+    path[sizeof(path) - 1] = '\0';
+
+    s.m.metadata = exam_str_make(metadata, sizeof(metadata) - 1);
+    s.m.content_type = exam_str_make(type, sizeof(type));
+    memset(s.media.container, '"', sizeof(s.media.container) - 1);
+    memset(s.media.video_codec, '"', sizeof(s.media.video_codec) - 1);
+    memset(s.media.audio_codec, '"', sizeof(s.media.audio_codec) - 1);
+    memset(s.media.reason, '"', sizeof(s.media.reason) - 1);
+
+    r.m = &s.m;
+    r.media = &s.media;
+    r.stored_at = INT64_MAX;
+    r.variant = UINT8_MAX;
+    r.sid = HEX32;
+    r.path = path;
+
+    exam_buf_init(&b, text, sizeof(text));
+    exam_sidecar_format(&b, &r);
+
+    tap_ok(exam_buf_cstr(&b), "the longest side-car fits: %zu bytes",
+           exam_buf_len(&b));
+    tap_ok(parse((char *) text, &again) == EXAM_OK
+           && exam_str_eq(again.m.metadata, s.m.metadata)
+           && strlen(again.media.reason) == EXAM_MEDIA_REASON_MAX - 1,
+           "and is read again");
 }
 
 

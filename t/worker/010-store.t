@@ -197,6 +197,31 @@ sub stored_file {
 }
 
 
+# ---- what was uploaded by tus: its manifest has more members
+
+{
+    my $metadata = 'a"b\\,kind c2NyZWVu,x ' . 'QUFB' x 1000;
+    my $m = offer(n => 700, protocol => 'tus', metadata => $metadata,
+                  created_at => Exam::now_ms(), checked => JSON::PP::true,
+                  expected_sha256 => '0' x 64);
+
+    ok(settled($m), 'an upload with 4 KB of metadata');
+
+    my $sidecar = JSON::PP->new->decode(
+        Exam::Process::slurp("$recordings/" . row($m)->{path} . '.json'));
+
+    is($sidecar->{metadata}, $metadata, 'keeps them in its side-car');
+    is($sidecar->{path}, row($m)->{path}, 'which is whole');
+
+    my $type = 'application/vnd.ms-excel;name="' . 'x' x 90 . '"';
+    my $u = offer(data => 'x', kind => 'file', n => 2, content_type => $type,
+                  protocol => 'ietf');
+
+    ok(settled($u), 'an attachment of any type');
+    is(row($u)->{content_type}, $type, 'has that type in its row');
+}
+
+
 my $stopped = stop_worker();
 is($stopped, 0, 'the worker leaves in order');
 unlike(worker_log(), qr/ (?:error|alert) /, 'and has no error in its log')

@@ -59,6 +59,13 @@ ok((wait_for { redis('EXISTS', 'exam:loaded') }), 'the worker is up');
     my $l = offer(data => 'longer', length => 5, durable_offset => 5, n => 1);
 
     ok(bad($l), 'a file that is too long is put aside');
+
+    my $metadata = 'a"b\\,kind c2NyZWVu,x ' . 'QUFB' x 1000;
+    my $r = offer(data => 'short', length => 6, durable_offset => 6, n => 70,
+                  protocol => 'tus', metadata => $metadata);
+
+    ok(bad($r), 'a file with 4 KB of metadata');
+    is(reason_of($r)->{metadata}, $metadata, 'which are kept with it');
 }
 
 
@@ -99,7 +106,7 @@ ok((wait_for { redis('EXISTS', 'exam:loaded') }), 'the worker is up');
         ['cut short' => '{"version":1,"id":"'],
         ['no JSON' => "\x00\xff\xfe"],
         ['empty' => ''],
-        ['too large' => '{"x":"' . 'y' x 3000 . '"}'],
+        ['too large' => '{"x":"' . 'y' x 7000 . '"}'],
         ['of another version' => '{"version":99}'],
     );
 
