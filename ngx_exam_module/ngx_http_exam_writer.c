@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -26,19 +27,14 @@
 
 
 #define NGX_HTTP_EXAM_WRITER_NICE  19
+#define NGX_HTTP_EXAM_WRITER_READ  (128 * 1024)     /* bytes, a buffer */
 
 
-static int ngx_http_exam_writer_create(ngx_http_exam_writer_t *w);
-static int ngx_http_exam_writer_info(ngx_http_exam_writer_t *w);
-static int ngx_http_exam_writer_rename(ngx_http_exam_writer_t *w,
-    exam_spool_e from, exam_spool_e to);
-static int ngx_http_exam_writer_unlink(ngx_http_exam_writer_t *w,
-    exam_spool_e what);
+static int ngx_http_exam_writer_rehash(ngx_http_exam_writer_t *w);
+static int ngx_http_exam_writer_align(ngx_http_exam_writer_t *w, size_t len);
 static int ngx_http_exam_writer_put(int fd, const uint8_t *data, size_t len,
     int64_t offset, int *direct);
 static int ngx_http_exam_writer_buffered(int fd, int *direct);
-static int ngx_http_exam_writer_failed(ngx_http_exam_writer_t *w,
-    const char *call);
 
 
 void
@@ -64,10 +60,17 @@ ngx_http_exam_writer_open(ngx_http_exam_writer_t *w)
         return -1;
     }
 
-    /* the size stays that of what was written: KEEP_SIZE */
+    return ngx_http_exam_writer_reserve(w, w->length);
+}
 
-    if (w->length <= 0
-        || fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0, w->length) == 0)
+
+/* behind the offset; the size stays that of what was written: KEEP_SIZE */
+
+int
+ngx_http_exam_writer_reserve(ngx_http_exam_writer_t *w, int64_t length)
+{
+    if (length <= 0
+        || fallocate(w->fd, FALLOC_FL_KEEP_SIZE, w->offset, length) == 0)
     {
         return 0;
     }
@@ -87,7 +90,7 @@ ngx_http_exam_writer_open(ngx_http_exam_writer_t *w)
  * name any more and is made anew.
  */
 
-static int
+int
 ngx_http_exam_writer_create(ngx_http_exam_writer_t *w)
 {
     int          flags;
@@ -117,6 +120,7 @@ ngx_http_exam_writer_create(ngx_http_exam_writer_t *w)
             return ngx_http_exam_writer_failed(w, "openat()");
         }
 
+        w->want_direct = w->direct;
         w->stage = NGX_HTTP_EXAM_WRITER_PART;
 
         if (ngx_http_exam_writer_lock(w->fd, 1) != 0) {
@@ -141,28 +145,43 @@ int
 ngx_http_exam_writer_write(ngx_http_exam_writer_t *w,
     const ngx_http_exam_writer_block_t *block)
 {
+    int       direct;
     uint64_t  start;
 
-    exam_sha256_update(&w->hash, block->data, block->len);
+    /* what is behind a prefix that is not hashed yet is read again by _last */
+
+    if (w->hashed == w->offset) {
+        exam_sha256_update(&w->hash, block->data, block->len);
+        w->hashed += (int64_t) block->len;
+    }
+
+    if (w->summing) {
+        exam_checksum_update(&w->sum, block->data, block->len);
+    }
 
     start = ngx_http_exam_writer_clock_us();
 
-    /* what is not a multiple of the alignment is the tail */
-
-    if (w->direct && block->len % NGX_HTTP_EXAM_WRITER_ALIGN != 0
-        && ngx_http_exam_writer_buffered(w->fd, &w->direct) != 0)
-    {
+    if (ngx_http_exam_writer_align(w, block->len) != 0) {
         return ngx_http_exam_writer_failed(w, "fcntl(F_SETFL)");
     }
+
+    direct = w->direct;
 
     if (ngx_http_exam_writer_put(w->fd, block->data, block->len, w->offset,
                                  &w->direct)
         != 0)
     {
+        w->torn = 1;
         return ngx_http_exam_writer_failed(w, "pwrite()");
     }
 
     w->offset += (int64_t) block->len;
+
+    /* a file system that has refused it is asked no more */
+
+    if (w->direct != direct) {
+        w->want_direct = 0;
+    }
 
     /* early write back, so that the final sync has little left to do */
 
@@ -178,10 +197,139 @@ ngx_http_exam_writer_write(ngx_http_exam_writer_t *w,
 }
 
 
-void
+/*
+ * A tail, and what follows a prefix that ends within a block, goes through the
+ * page cache; then O_DIRECT is set again.
+ */
+
+static int
+ngx_http_exam_writer_align(ngx_http_exam_writer_t *w, size_t len)
+{
+    int  flags;
+
+    if (len % NGX_HTTP_EXAM_WRITER_ALIGN != 0
+        || w->offset % NGX_HTTP_EXAM_WRITER_ALIGN != 0)
+    {
+        return w->direct ? ngx_http_exam_writer_buffered(w->fd, &w->direct) : 0;
+    }
+
+    if (w->direct || !w->want_direct) {
+        return 0;
+    }
+
+    flags = fcntl(w->fd, F_GETFL);
+
+    if (flags == -1) {
+        return -1;
+    }
+
+    w->direct = (fcntl(w->fd, F_SETFL, flags | O_DIRECT) != -1);
+    w->want_direct = w->direct;
+
+    return 0;
+}
+
+
+int
 ngx_http_exam_writer_last(ngx_http_exam_writer_t *w)
 {
-    exam_sha256_final(&w->hash, w->sha256);
+    int            rc;
+    uint8_t        sum[EXAM_TUS_CHECKSUM_MAX];
+    exam_sha256_t  hash;
+
+    if (w->summing) {
+        exam_checksum_final(&w->sum, sum);
+        w->check_ok = exam_tus_checksum_eq(&w->check, sum);
+        w->summing = 0;
+    }
+
+    if (w->resumable && !w->whole && w->manifest.length != w->offset) {
+        return 0;
+    }
+
+    if (w->hashed < w->offset) {
+        rc = ngx_http_exam_writer_rehash(w);
+
+        if (rc != 0 || w->hashed < w->offset) {
+            return (rc != 0) ? rc : 1;
+        }
+    }
+
+    hash = w->hash;
+    exam_sha256_final(&hash, w->sha256);
+
+    return 0;
+}
+
+
+/* the next slice of what was not hashed as it came, from the file */
+
+static int
+ngx_http_exam_writer_rehash(ngx_http_exam_writer_t *w)
+{
+    int       fd;
+    char      name[EXAM_SPOOL_NAME_MAX];
+    size_t    size;
+    int64_t   end;
+    ssize_t   n;
+    uint8_t  *data;
+
+    if (!exam_spool_name(name, EXAM_SPOOL_PART, w->manifest.id)) {
+        errno = EINVAL;
+        return ngx_http_exam_writer_failed(w, "exam_spool_name()");
+    }
+
+    fd = openat(w->spool, name, O_RDONLY|O_CLOEXEC);
+    if (fd == -1) {
+        return ngx_http_exam_writer_failed(w, "openat()");
+    }
+
+    size = NGX_HTTP_EXAM_WRITER_READ;
+    data = malloc(size);
+    if (data == NULL) {
+        (void) ngx_http_exam_writer_failed(w, "malloc()");
+        goto failed;
+    }
+
+    end = w->hashed + NGX_HTTP_EXAM_WRITER_SLICE;
+
+    if (end > w->offset) {
+        end = w->offset;
+    }
+
+    while (w->hashed < end) {
+
+        if ((int64_t) size > end - w->hashed) {
+            size = (size_t) (end - w->hashed);
+        }
+
+        n = pread(fd, data, size, w->hashed);
+
+        if (n == -1 && errno == EINTR) {
+            continue;
+        }
+
+        if (n <= 0) {
+            errno = (n == 0) ? EIO : errno;
+            (void) ngx_http_exam_writer_failed(w, "pread()");
+            goto failed;
+        }
+
+        exam_sha256_update(&w->hash, data, (size_t) n);
+        w->hashed += n;
+    }
+
+    free(data);
+    (void) close(fd);
+
+    return 0;
+
+failed:
+
+    free(data);
+    (void) close(fd);
+
+    return -1;
 }
 
 
@@ -197,6 +345,7 @@ ngx_http_exam_writer_finish(ngx_http_exam_writer_t *w)
     /* EIO is reported once: a failed sync is never tried again and believed */
 
     if (fdatasync(w->fd) != 0) {
+        w->lost = 1;
         return ngx_http_exam_writer_failed(w, "fdatasync()");
     }
 
@@ -242,22 +391,34 @@ ngx_http_exam_writer_finish(ngx_http_exam_writer_t *w)
 
 /* the manifest's own file, synced, under its temporary name */
 
-static int
+int
 ngx_http_exam_writer_info(ngx_http_exam_writer_t *w)
 {
-    int         fd, direct;
-    char        name[EXAM_SPOOL_NAME_MAX];
     uint8_t     memory[EXAM_MANIFEST_MAX];
     exam_buf_t  b;
 
     exam_buf_init(&b, memory, sizeof(memory));
     exam_manifest_format(&b, &w->manifest);
 
-    if (b.overflow
-        || !exam_spool_name(name, EXAM_SPOOL_PART_TMP, w->manifest.id))
-    {
+    if (b.overflow) {
         errno = ENAMETOOLONG;
         return ngx_http_exam_writer_failed(w, "exam_manifest_format()");
+    }
+
+    return ngx_http_exam_writer_file(w, memory, exam_buf_len(&b));
+}
+
+
+int
+ngx_http_exam_writer_file(ngx_http_exam_writer_t *w, const uint8_t *data,
+    size_t len)
+{
+    int   fd, direct;
+    char  name[EXAM_SPOOL_NAME_MAX];
+
+    if (!exam_spool_name(name, EXAM_SPOOL_PART_TMP, w->manifest.id)) {
+        errno = EINVAL;
+        return ngx_http_exam_writer_failed(w, "exam_spool_name()");
     }
 
     fd = openat(w->spool, name, O_CREAT|O_TRUNC|O_WRONLY|O_CLOEXEC, 0600);
@@ -267,9 +428,7 @@ ngx_http_exam_writer_info(ngx_http_exam_writer_t *w)
 
     direct = 0;
 
-    if (ngx_http_exam_writer_put(fd, memory, exam_buf_len(&b), 0, &direct)
-        != 0)
-    {
+    if (ngx_http_exam_writer_put(fd, data, len, 0, &direct) != 0) {
         (void) ngx_http_exam_writer_failed(w, "pwrite()");
         goto failed;
     }
@@ -383,7 +542,7 @@ ngx_http_exam_writer_nice(void)
 }
 
 
-static int
+int
 ngx_http_exam_writer_rename(ngx_http_exam_writer_t *w, exam_spool_e from,
     exam_spool_e to)
 {
@@ -404,7 +563,7 @@ ngx_http_exam_writer_rename(ngx_http_exam_writer_t *w, exam_spool_e from,
 }
 
 
-static int
+int
 ngx_http_exam_writer_unlink(ngx_http_exam_writer_t *w, exam_spool_e what)
 {
     char  name[EXAM_SPOOL_NAME_MAX];
@@ -486,7 +645,7 @@ ngx_http_exam_writer_buffered(int fd, int *direct)
 }
 
 
-static int
+int
 ngx_http_exam_writer_failed(ngx_http_exam_writer_t *w, const char *call)
 {
     w->error = errno;

@@ -12,13 +12,16 @@
 #define NGX_HTTP_EXAM_WRITER_H_INCLUDED
 
 
+#include <time.h>
+
+#include "../core/exam_checksum.h"
 #include "../core/exam_manifest.h"
 #include "../core/exam_sha256.h"
-#include "../core/exam_tus.h"
 
 
 #define NGX_HTTP_EXAM_WRITER_ALIGN  4096            /* of O_DIRECT */
 #define NGX_HTTP_EXAM_WRITER_SYNC   (4 * 1024 * 1024)   /* bytes */
+#define NGX_HTTP_EXAM_WRITER_SLICE  (8 * 1024 * 1024)   /* hashed at once */
 
 
 /* how far the names have come; decides what a removal has to remove */
@@ -46,6 +49,13 @@ typedef struct {
     int                            ready;   /* directory, for fsync() */
     int64_t                        length;  /* bytes to come, -1 not known */
     exam_manifest_t                manifest;
+
+    /* the same, of resumable uploads */
+
+    int                            resumable;
+    exam_str_t                     boot;    /* the one that runs */
+    time_t                         expire;  /* s, 0: never */
+    uint8_t                       *arena;   /* EXAM_MANIFEST_ARENA bytes */
     int                            has_check;
     exam_tus_checksum_t            check;   /* of the append to come */
     int                            whole;   /* its end is the upload's end */
@@ -60,15 +70,29 @@ typedef struct {
     uint8_t                        sha256[EXAM_HASH_LEN];   /* after _last */
     int                            check_ok;    /* after _last */
     int64_t                        offset;  /* bytes written */
-    int64_t                        hashed;  /* of them: in sha256 */
+    exam_gone_e                    gone;    /* of the tombstone found */
 
     /* of the threads alone */
 
     int                            fd;
     int                            direct;  /* O_DIRECT is set */
+    int                            want_direct;
     ngx_http_exam_writer_stage_e   stage;
-    int64_t                        flushed; /* of them told to write back */
+    int64_t                        flushed; /* bytes told to write back */
+    int64_t                        hashed;  /* bytes that `hash` has */
     exam_sha256_t                  hash;
+
+    int64_t                        start;   /* where the append began */
+    exam_checksum_t                sum;     /* of the append */
+    int                            summing;
+    int                            atomic;  /* goes back unless told */
+    int                            torn;    /* a write has failed */
+    int                            lost;    /* a sync has failed */
+    int64_t                        info_offset; /* what .info says */
+    int64_t                        info_length;
+    int                            info_checked;
+    int                            info_boot;   /* this boot's */
+    int                            synced;  /* and its directory */
 } ngx_http_exam_writer_t;
 
 
@@ -85,14 +109,20 @@ void ngx_http_exam_writer_init(ngx_http_exam_writer_t *w);
 
 int ngx_http_exam_writer_open(ngx_http_exam_writer_t *w);
 
-/* appends and hashes; all blocks but the last have multiples of _ALIGN bytes */
+/*
+ * Appends and hashes.  O_DIRECT is in use where offset and length are multiples
+ * of _ALIGN.
+ */
 
 int ngx_http_exam_writer_write(ngx_http_exam_writer_t *w,
     const ngx_http_exam_writer_block_t *block);
 
-/* no more data: sha256 is set */
+/*
+ * No more data: check_ok, and of an upload that is whole sha256, are set.  1:
+ * to be called again, a slice of what is not hashed yet has been read.
+ */
 
-void ngx_http_exam_writer_last(ngx_http_exam_writer_t *w);
+int ngx_http_exam_writer_last(ngx_http_exam_writer_t *w);
 
 /*
  * The finish sequence.  The manifest must be complete.  When it fails before
@@ -113,6 +143,19 @@ int ngx_http_exam_writer_lock(int fd, int wait);
 /* monotonic */
 
 uint64_t ngx_http_exam_writer_clock_us(void);
+
+/* internal, for ngx_http_exam_part.c: each sets error and call */
+
+int ngx_http_exam_writer_create(ngx_http_exam_writer_t *w);
+int ngx_http_exam_writer_reserve(ngx_http_exam_writer_t *w, int64_t length);
+int ngx_http_exam_writer_info(ngx_http_exam_writer_t *w);
+int ngx_http_exam_writer_file(ngx_http_exam_writer_t *w, const uint8_t *data,
+    size_t len);
+int ngx_http_exam_writer_rename(ngx_http_exam_writer_t *w, exam_spool_e from,
+    exam_spool_e to);
+int ngx_http_exam_writer_unlink(ngx_http_exam_writer_t *w, exam_spool_e what);
+int ngx_http_exam_writer_failed(ngx_http_exam_writer_t *w, const char *call);
+
 
 /* once a thread: the event loop must not compete with hashing for the CPU */
 

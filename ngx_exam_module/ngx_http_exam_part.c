@@ -1,0 +1,341 @@
+
+/*
+ * Resumable uploads on disk; see the header.
+ *
+ * The manifest is replaced, never overwritten: temporary name, fdatasync,
+ * rename, and a sync of the directory before its offset is told.  The data are
+ * synced before a manifest that counts them.  The rename alone makes what is to
+ * hold for this boot: that an append is under way that counts whole or not.
+ */
+
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "ngx_http_exam_part.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+
+
+static int ngx_http_exam_part_info(ngx_http_exam_writer_t *w, int64_t durable,
+    int checked);
+static int ngx_http_exam_part_sync(ngx_http_exam_writer_t *w);
+
+
+int
+ngx_http_exam_part_create(ngx_http_exam_writer_t *w)
+{
+    ngx_http_exam_writer_nice();
+
+    if (ngx_http_exam_writer_create(w) != 0
+        || ngx_http_exam_writer_reserve(w, w->manifest.length) != 0
+        || ngx_http_exam_part_info(w, 0, 0) != 0)
+    {
+        return -1;
+    }
+
+    w->stage = NGX_HTTP_EXAM_WRITER_INFO;
+
+    return ngx_http_exam_part_sync(w);
+}
+
+
+static int
+ngx_http_exam_part_info(ngx_http_exam_writer_t *w, int64_t durable,
+    int checked)
+{
+    exam_manifest_t  *m;
+
+    m = &w->manifest;
+
+    m->durable_offset = durable;
+    m->checked = (checked != 0);
+    m->boot_id = w->boot;
+    m->final = false;
+
+    if (ngx_http_exam_writer_info(w) != 0
+        || ngx_http_exam_writer_rename(w, EXAM_SPOOL_PART_TMP,
+                                       EXAM_SPOOL_PART_INFO)
+           != 0)
+    {
+        m->durable_offset = w->info_offset;
+        m->checked = (w->info_checked != 0);
+
+        return -1;
+    }
+
+    w->info_offset = durable;
+    w->info_length = m->length;
+    w->info_checked = checked;
+    w->info_boot = 1;
+    w->synced = 0;
+
+    return 0;
+}
+
+
+/* the directory of the part's names */
+
+static int
+ngx_http_exam_part_sync(ngx_http_exam_writer_t *w)
+{
+    int   fd, rc;
+    char  name[EXAM_SPOOL_NAME_MAX], *slash;
+
+    if (w->synced) {
+        return 0;
+    }
+
+    if (!exam_spool_name(name, EXAM_SPOOL_PART, w->manifest.id)) {
+        errno = EINVAL;
+        return ngx_http_exam_writer_failed(w, "exam_spool_name()");
+    }
+
+    slash = strrchr(name, '/');
+    *slash = '\0';
+
+    fd = openat(w->spool, name, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    if (fd == -1) {
+        return ngx_http_exam_writer_failed(w, "openat()");
+    }
+
+    rc = fsync(fd);
+
+    if (rc != 0) {
+        (void) ngx_http_exam_writer_failed(w, "fsync()");
+    }
+
+    (void) close(fd);
+
+    w->synced = (rc == 0);
+
+    return rc;
+}
+
+
+int
+ngx_http_exam_part_append(ngx_http_exam_writer_t *w)
+{
+    ngx_http_exam_writer_nice();
+
+    w->start = w->offset;
+    w->summing = 0;
+
+    if (ngx_http_exam_writer_reserve(w, w->length) != 0) {
+        return -1;
+    }
+
+    if (w->has_check) {
+
+        /* what is before the append must not go back with it */
+
+        if (w->info_offset != w->offset && fdatasync(w->fd) != 0) {
+            w->lost = 1;
+            return ngx_http_exam_writer_failed(w, "fdatasync()");
+        }
+
+        if (ngx_http_exam_part_info(w, w->offset, 1) != 0) {
+            return -1;
+        }
+
+        w->atomic = 1;
+        w->summing = 1;
+        exam_checksum_init(&w->sum, w->check.alg);
+
+        return 0;
+    }
+
+    /* from here on the size counts */
+
+    if (w->info_checked || !w->info_boot) {
+        return ngx_http_exam_part_info(w, w->info_offset, 0);
+    }
+
+    return 0;
+}
+
+
+int
+ngx_http_exam_part_tell(ngx_http_exam_writer_t *w)
+{
+    uint64_t  start;
+
+    ngx_http_exam_writer_nice();
+
+    if (w->info_offset != w->offset || w->info_length != w->manifest.length
+        || w->info_checked || !w->info_boot)
+    {
+        start = ngx_http_exam_writer_clock_us();
+
+        /* EIO is reported once: what was not told before is given up */
+
+        if (fdatasync(w->fd) != 0) {
+            w->lost = 1;
+            return ngx_http_exam_writer_failed(w, "fdatasync()");
+        }
+
+        w->sync_us = ngx_http_exam_writer_clock_us() - start;
+
+        if (ngx_http_exam_part_info(w, w->offset, 0) != 0) {
+            return -1;
+        }
+    }
+
+    if (ngx_http_exam_part_sync(w) != 0) {
+
+        /* this rename may be lost: the next one tells anew */
+
+        w->info_boot = 0;
+        return -1;
+    }
+
+    w->atomic = 0;
+
+    return 0;
+}
+
+
+int
+ngx_http_exam_part_rollback(ngx_http_exam_writer_t *w)
+{
+    ngx_http_exam_writer_nice();
+
+    if (ngx_http_exam_part_cut(w, w->start) != 0) {
+        return -1;
+    }
+
+    return ngx_http_exam_part_tell(w);
+}
+
+
+/* O_DIRECT has nothing left in the cache that a cut could leave behind */
+
+int
+ngx_http_exam_part_cut(ngx_http_exam_writer_t *w, int64_t size)
+{
+    if (ftruncate(w->fd, size) != 0) {
+        return ngx_http_exam_writer_failed(w, "ftruncate()");
+    }
+
+    w->offset = size;
+    w->torn = 0;
+
+    if (w->hashed > size) {
+        exam_sha256_init(&w->hash);
+        w->hashed = 0;
+    }
+
+    return 0;
+}
+
+
+int
+ngx_http_exam_part_clean(const ngx_http_exam_writer_t *w)
+{
+    return !w->lost && !w->atomic && !w->torn;
+}
+
+
+int
+ngx_http_exam_part_close(ngx_http_exam_writer_t *w)
+{
+    int      rc;
+    int64_t  size;
+
+    rc = 0;
+
+    if (w->fd == -1) {
+        return 0;
+    }
+
+    if (!ngx_http_exam_part_clean(w)
+        && w->stage == NGX_HTTP_EXAM_WRITER_INFO)
+    {
+        size = w->lost ? w->info_offset : w->atomic ? w->start : w->offset;
+
+        /* an upload whose end cannot be told from what is there is none */
+
+        rc = ngx_http_exam_part_cut(w, size);
+
+        if (rc != 0) {
+            return ngx_http_exam_part_terminate(w, EXAM_GONE_REFUSED);
+        }
+    }
+
+    (void) close(w->fd);
+    w->fd = -1;
+
+    return rc;
+}
+
+
+int
+ngx_http_exam_part_terminate(ngx_http_exam_writer_t *w, exam_gone_e state)
+{
+    int          rc;
+    uint8_t      memory[EXAM_GONE_MAX];
+    exam_buf_t   b;
+    exam_gone_t  gone;
+
+    ngx_http_exam_writer_nice();
+
+    gone.id = w->manifest.id;
+    gone.exam = w->manifest.exam;
+    gone.student = w->manifest.student;
+    gone.state = state;
+    gone.length = (state == EXAM_GONE_DOUBLE) ? w->offset : w->manifest.length;
+    gone.at = (int64_t) time(NULL) * 1000;
+
+    exam_buf_init(&b, memory, sizeof(memory));
+    exam_gone_format(&b, &gone);
+
+    rc = ngx_http_exam_writer_file(w, memory, exam_buf_len(&b));
+
+    if (rc != 0 && (w->error == ENOSPC || w->error == EDQUOT)) {
+
+        /* its own room is enough: it is given up anyway */
+
+        (void) ngx_http_exam_part_cut(w, 0);
+        rc = ngx_http_exam_writer_file(w, memory, exam_buf_len(&b));
+    }
+
+    if (rc == 0) {
+        rc = ngx_http_exam_writer_rename(w, EXAM_SPOOL_PART_TMP,
+                                         EXAM_SPOOL_PART_GONE);
+    }
+
+    if (rc == 0) {
+        w->gone = state;
+        w->error = 0;
+        rc = ngx_http_exam_part_dispose(w);
+    }
+
+    if (w->fd != -1) {
+        (void) close(w->fd);
+        w->fd = -1;
+    }
+
+    return rc;
+}
+
+
+/* the manifest goes first: a file without one is removed by any sweep */
+
+int
+ngx_http_exam_part_dispose(ngx_http_exam_writer_t *w)
+{
+    int  rc;
+
+    rc = ngx_http_exam_writer_unlink(w, EXAM_SPOOL_PART_INFO);
+    rc |= ngx_http_exam_writer_unlink(w, EXAM_SPOOL_PART_TMP);
+    rc |= ngx_http_exam_writer_unlink(w, EXAM_SPOOL_PART);
+
+    w->stage = NGX_HTTP_EXAM_WRITER_NONE;
+    w->synced = 0;
+
+    return rc | ngx_http_exam_part_sync(w);
+}
