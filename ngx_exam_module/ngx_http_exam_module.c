@@ -189,6 +189,13 @@ static ngx_command_t  ngx_http_exam_commands[] = {
       offsetof(ngx_http_exam_main_conf_t, late_upload),
       NULL },
 
+    { ngx_string("exam_upload_expire"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_exam_main_conf_t, upload_expire),
+      NULL },
+
     { ngx_string("exam_offline_after"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_msec_slot,
@@ -353,6 +360,7 @@ ngx_http_exam_create_main_conf(ngx_conf_t *cf)
     mcf->flush_interval = NGX_CONF_UNSET_MSEC;
     mcf->login_early = NGX_CONF_UNSET_MSEC;
     mcf->late_upload = NGX_CONF_UNSET_MSEC;
+    mcf->upload_expire = NGX_CONF_UNSET_MSEC;
     mcf->offline_after = NGX_CONF_UNSET_MSEC;
     mcf->heartbeat_interval = NGX_CONF_UNSET_MSEC;
     mcf->segment_length = NGX_CONF_UNSET_MSEC;
@@ -387,6 +395,7 @@ ngx_http_exam_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_msec_value(mcf->flush_interval, 1000);
     ngx_conf_init_msec_value(mcf->login_early, 30 * 60 * 1000);
     ngx_conf_init_msec_value(mcf->late_upload, 24 * 60 * 60 * 1000);
+    ngx_conf_init_msec_value(mcf->upload_expire, 24 * 60 * 60 * 1000);
     ngx_conf_init_msec_value(mcf->offline_after, 90 * 1000);
     ngx_conf_init_msec_value(mcf->heartbeat_interval, 30 * 1000);
     ngx_conf_init_msec_value(mcf->segment_length, 120 * 1000);

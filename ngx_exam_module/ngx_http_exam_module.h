@@ -65,6 +65,7 @@ typedef struct {
     ngx_msec_t                    flush_interval;
     ngx_msec_t                    login_early;
     ngx_msec_t                    late_upload;
+    ngx_msec_t                    upload_expire;
     ngx_msec_t                    offline_after;
     ngx_msec_t                    heartbeat_interval;
     ngx_msec_t                    segment_length;

@@ -62,7 +62,7 @@ ngx_http_exam_spool_create(ngx_cycle_t *cycle)
     ngx_http_exam_main_conf_t  *mcf;
 
     static const char  *dirs[] = { "", "part", "ready", "work", "bad",
-                                   "journal" };
+                                   "journal", NGX_HTTP_EXAM_YIELD_DIR };
 
     mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_exam_module);
 
@@ -201,6 +201,10 @@ ngx_http_exam_spool_init(ngx_cycle_t *cycle)
     ngx_http_exam_spool_boot(cycle);
     ngx_http_exam_upload_init(mcf);
 
+    if (ngx_http_exam_spool.dir != -1) {
+        ngx_http_exam_yield_init(cycle, ngx_http_exam_spool.dir);
+    }
+
     if (ngx_http_exam_spool.dir == -1 || ngx_http_exam_spool.ready == -1) {
         return NGX_OK;
     }
@@ -261,6 +265,7 @@ ngx_http_exam_spool_exit(ngx_cycle_t *cycle)
         ngx_http_exam_spool_job = NULL;
     }
 
+    ngx_http_exam_yield_exit();
     ngx_http_exam_buffers_exit();
 
     if (ngx_http_exam_spool.ready != -1) {

@@ -13,32 +13,24 @@
 
 #include "ngx_http_exam_upload.h"
 #include "ngx_http_exam_disk.h"
+#include "ngx_http_exam_part.h"
 
 
 #define NGX_HTTP_EXAM_UPLOAD_LONG   60000   /* ms of a task, then a warning */
 #define NGX_HTTP_EXAM_UPLOAD_RETRY  500     /* ms until a removal is retried */
 
 
-typedef enum {
-    NGX_HTTP_EXAM_UPLOAD_OPEN = 0,
-    NGX_HTTP_EXAM_UPLOAD_WRITE,
-    NGX_HTTP_EXAM_UPLOAD_FINISH,
-    NGX_HTTP_EXAM_UPLOAD_REMOVE
-} ngx_http_exam_upload_op_e;
-
-
-static ngx_int_t ngx_http_exam_upload_post(ngx_http_exam_upload_t *u,
-    ngx_http_exam_upload_op_e op);
 static void ngx_http_exam_upload_thread(void *data, ngx_log_t *log);
+static int ngx_http_exam_upload_blocks(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_done(ngx_event_t *ev);
 static void ngx_http_exam_upload_next(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_opened(ngx_http_exam_upload_t *u);
+static void ngx_http_exam_upload_failed(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_written(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_finished(ngx_http_exam_upload_t *u);
 static exam_err_e ngx_http_exam_upload_error(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_ended(ngx_http_exam_upload_t *u,
-    ngx_uint_t durable);
-static void ngx_http_exam_upload_remove(ngx_http_exam_upload_t *u);
+    ngx_uint_t durable, ngx_uint_t keep);
 static void ngx_http_exam_upload_detach(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_cleanup(void *data);
 
@@ -153,55 +145,6 @@ ngx_http_exam_upload_start(ngx_http_exam_upload_t *u)
 }
 
 
-void
-ngx_http_exam_upload_begin(ngx_http_exam_upload_t *u)
-{
-    ngx_http_exam_upload_fail(u, EXAM_ERR_NOT_IMPLEMENTED);
-}
-
-
-void
-ngx_http_exam_upload_acquire(ngx_http_exam_upload_t *u, exam_str_t id)
-{
-    ngx_http_exam_upload_fail(u, EXAM_ERR_NOT_IMPLEMENTED);
-}
-
-
-void
-ngx_http_exam_upload_append(ngx_http_exam_upload_t *u)
-{
-    ngx_http_exam_upload_fail(u, EXAM_ERR_NOT_IMPLEMENTED);
-}
-
-
-void
-ngx_http_exam_upload_tell(ngx_http_exam_upload_t *u)
-{
-    ngx_http_exam_upload_fail(u, EXAM_ERR_NOT_IMPLEMENTED);
-}
-
-
-void
-ngx_http_exam_upload_rollback(ngx_http_exam_upload_t *u)
-{
-    ngx_http_exam_upload_fail(u, EXAM_ERR_NOT_IMPLEMENTED);
-}
-
-
-void
-ngx_http_exam_upload_terminate(ngx_http_exam_upload_t *u, exam_gone_e state)
-{
-    ngx_http_exam_upload_fail(u, EXAM_ERR_NOT_IMPLEMENTED);
-}
-
-
-void
-ngx_http_exam_upload_leave(ngx_http_exam_upload_t *u)
-{
-    ngx_http_exam_upload_drop(u);
-}
-
-
 /* the part file is there and has its room: now the body may come */
 
 static void
@@ -262,7 +205,7 @@ ngx_http_exam_upload_write(ngx_http_exam_upload_t *u)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_exam_upload_post(ngx_http_exam_upload_t *u,
     ngx_http_exam_upload_op_e op)
 {
@@ -293,9 +236,6 @@ ngx_http_exam_upload_thread(void *data, ngx_log_t *log)
 {
     ngx_http_exam_upload_t *u = data;
 
-    ngx_http_exam_buffer_t        *b;
-    ngx_http_exam_writer_block_t   block;
-
     switch (u->op) {
 
     case NGX_HTTP_EXAM_UPLOAD_OPEN:
@@ -303,20 +243,11 @@ ngx_http_exam_upload_thread(void *data, ngx_log_t *log)
         return;
 
     case NGX_HTTP_EXAM_UPLOAD_WRITE:
-        u->rc = 0;
+        u->rc = ngx_http_exam_upload_blocks(u);
+        return;
 
-        for (b = u->writing; b != NULL && u->rc == 0; b = b->next) {
-            block.data = b->data;
-            block.len = b->len;
-
-            u->rc = ngx_http_exam_writer_write(&u->writer, &block);
-            u->write_us[u->nwrites++] = u->writer.write_us;
-        }
-
-        if (u->final && u->rc == 0) {
-            ngx_http_exam_writer_last(&u->writer);
-        }
-
+    case NGX_HTTP_EXAM_UPLOAD_HASH:
+        u->rc = ngx_http_exam_writer_last(&u->writer);
         return;
 
     case NGX_HTTP_EXAM_UPLOAD_FINISH:
@@ -327,7 +258,53 @@ ngx_http_exam_upload_thread(void *data, ngx_log_t *log)
     case NGX_HTTP_EXAM_UPLOAD_REMOVE:
         u->rc = ngx_http_exam_writer_remove(&u->writer);
         return;
+
+    default:
+        ngx_http_exam_upload_part_thread(u);
+        return;
     }
+}
+
+
+/* in a pool thread: 0, -1, or 1 as ngx_http_exam_writer_last() */
+
+static int
+ngx_http_exam_upload_blocks(ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_buffer_t        *b;
+    ngx_http_exam_writer_t        *w;
+    ngx_http_exam_writer_block_t   block;
+
+    w = &u->writer;
+
+    for (b = u->writing; b != NULL; b = b->next) {
+        block.data = b->data;
+        block.len = b->len;
+
+        if (ngx_http_exam_writer_write(w, &block) != 0) {
+            return -1;
+        }
+
+        u->write_us[u->nwrites++] = w->write_us;
+    }
+
+    if (u->final) {
+        return ngx_http_exam_writer_last(w);
+    }
+
+    /* what cannot be told now will be at the end; a lost prefix is the end */
+
+    if (u->tell_every && !w->atomic
+        && w->offset - w->manifest.durable_offset >= u->tell_every)
+    {
+        u->progressed = (ngx_http_exam_part_tell(w) == 0);
+
+        if (w->lost) {
+            return -1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -342,7 +319,14 @@ ngx_http_exam_upload_done(ngx_event_t *ev)
 
     if (ev->timedout && !u->busy) {
         ev->timedout = 0;
-        ngx_http_exam_upload_remove(u);
+
+        if (u->resumable) {
+            ngx_http_exam_upload_let_go(u);
+
+        } else {
+            ngx_http_exam_upload_remove(u);
+        }
+
         ngx_http_exam_upload_release(u);
         return;
     }
@@ -389,7 +373,7 @@ ngx_http_exam_upload_done(ngx_event_t *ev)
 static void
 ngx_http_exam_upload_next(ngx_http_exam_upload_t *u)
 {
-    if (u->rc != 0) {
+    if (u->rc < 0) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, u->writer.error,
                       "exam %s for upload \"%*s\" failed", u->writer.call,
                       u->writer.manifest.id.len, u->writer.manifest.id.data);
@@ -399,15 +383,19 @@ ngx_http_exam_upload_next(ngx_http_exam_upload_t *u)
 
         /* given up while the task was in flight */
 
-        if (u->op != NGX_HTTP_EXAM_UPLOAD_REMOVE) {
+        if (u->resumable) {
+            u->scrap |= (u->op == NGX_HTTP_EXAM_UPLOAD_CREATE && u->rc < 0);
+            ngx_http_exam_upload_let_go(u);
+
+        } else if (u->op != NGX_HTTP_EXAM_UPLOAD_REMOVE) {
             ngx_http_exam_upload_remove(u);
         }
 
         return;
     }
 
-    if (u->rc != 0) {
-        ngx_http_exam_upload_fail(u, ngx_http_exam_upload_error(u));
+    if (u->rc < 0) {
+        ngx_http_exam_upload_failed(u);
         return;
     }
 
@@ -417,20 +405,66 @@ ngx_http_exam_upload_next(ngx_http_exam_upload_t *u)
         ngx_http_exam_upload_opened(u);
         return;
 
+    case NGX_HTTP_EXAM_UPLOAD_APPEND:
+        ngx_http_exam_upload_opened(u);
+        return;
+
     case NGX_HTTP_EXAM_UPLOAD_WRITE:
+    case NGX_HTTP_EXAM_UPLOAD_HASH:
         ngx_http_exam_upload_written(u);
         return;
 
     case NGX_HTTP_EXAM_UPLOAD_FINISH:
         ngx_http_exam_upload_finished(u);
         return;
+
+    default:
+        ngx_http_exam_upload_part_next(u);
+        return;
     }
+}
+
+
+/* a task has failed, and nobody has given the upload up meanwhile */
+
+static void
+ngx_http_exam_upload_failed(ngx_http_exam_upload_t *u)
+{
+    exam_err_e  err;
+
+    err = ngx_http_exam_upload_error(u);
+
+    if (u->op == NGX_HTTP_EXAM_UPLOAD_ACQUIRE) {
+        ngx_http_exam_upload_refuse(u, err);
+        return;
+    }
+
+    u->scrap = (u->op == NGX_HTTP_EXAM_UPLOAD_CREATE);
+
+    ngx_http_exam_upload_fail(u, err);
 }
 
 
 static void
 ngx_http_exam_upload_written(ngx_http_exam_upload_t *u)
 {
+    if (u->progressed) {
+        u->progressed = 0;
+        u->handlers.progress(u);
+    }
+
+    /* a prefix that others have sent is hashed in slices */
+
+    if (u->rc > 0) {
+        if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_HASH)
+            != NGX_OK)
+        {
+            ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
+        }
+
+        return;
+    }
+
     if (u->final) {
         u->state = NGX_HTTP_EXAM_UPLOAD_RECEIVED;
         u->handlers.received(u);
@@ -470,10 +504,14 @@ ngx_http_exam_upload_finished(ngx_http_exam_upload_t *u)
     ngx_http_exam_observe(u->mcf, handover, u->end_us - u->eof_us);
 
     u->state = NGX_HTTP_EXAM_UPLOAD_ENDED;
-    ngx_http_exam_upload_ended(u, 1);
+    ngx_http_exam_upload_ended(u, 1, 0);
 
     r = u->r;
     ngx_http_exam_upload_detach(u);
+
+    if (u->resumable) {
+        ngx_http_exam_upload_let_go(u);
+    }
 
     u->handlers.finished(u, r);
 }
@@ -513,11 +551,25 @@ ngx_http_exam_upload_fail(ngx_http_exam_upload_t *u, exam_err_e err)
 void
 ngx_http_exam_upload_drop(ngx_http_exam_upload_t *u)
 {
+    ngx_uint_t  keep;
+
+    /* an append that counts in part */
+
+    keep = u->resumable && u->state == NGX_HTTP_EXAM_UPLOAD_RECEIVING
+           && !u->writer.has_check;
+
     u->state = NGX_HTTP_EXAM_UPLOAD_ENDED;
 
-    ngx_http_exam_upload_ended(u, 0);
+    ngx_http_exam_upload_ended(u, 0, keep);
 
-    if (!u->busy) {
+    if (u->busy) {
+
+        /* _next goes on */
+
+    } else if (u->resumable) {
+        ngx_http_exam_upload_let_go(u);
+
+    } else {
         ngx_http_exam_upload_remove(u);
     }
 
@@ -525,8 +577,11 @@ ngx_http_exam_upload_drop(ngx_http_exam_upload_t *u)
 }
 
 
+/* keep: what is in the ring is still to be written */
+
 static void
-ngx_http_exam_upload_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable)
+ngx_http_exam_upload_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable,
+    ngx_uint_t keep)
 {
     if (u->counted) {
         u->counted = 0;
@@ -537,17 +592,32 @@ ngx_http_exam_upload_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable)
         ngx_http_exam_upload_restore(u);
     }
 
+    if (u->retry.timer_set) {
+        ngx_del_timer(&u->retry);
+    }
+
+    if (keep && u->current != NULL && u->current->len > 0) {
+        *u->last = u->current;
+        u->last = &u->current->next;
+        u->current = NULL;
+    }
+
     ngx_http_exam_upload_put(u, u->current);
     u->current = NULL;
 
-    ngx_http_exam_upload_put(u, u->full);
-    u->full = NULL;
-    u->last = &u->full;
+    if (!keep) {
+        ngx_http_exam_upload_put(u, u->full);
+        u->full = NULL;
+        u->last = &u->full;
+    }
 
     if (!u->busy) {
         ngx_http_exam_upload_put(u, u->writing);
         u->writing = NULL;
     }
+
+    u->eof = 0;
+    u->tell_every = 0;
 
     u->handlers.ended(u, durable);
 }
@@ -583,7 +653,7 @@ ngx_http_exam_upload_init(ngx_http_exam_main_conf_t *mcf)
 }
 
 
-static void
+void
 ngx_http_exam_upload_remove(ngx_http_exam_upload_t *u)
 {
     if (u->writer.stage == NGX_HTTP_EXAM_WRITER_NONE && u->writer.fd == -1) {
@@ -604,6 +674,13 @@ ngx_http_exam_upload_remove(ngx_http_exam_upload_t *u)
         return;
     }
 
+    ngx_http_exam_upload_later(u);
+}
+
+
+void
+ngx_http_exam_upload_later(ngx_http_exam_upload_t *u)
+{
     ngx_http_exam_upload_hold(u);
     ngx_add_timer(&u->task->event, NGX_HTTP_EXAM_UPLOAD_RETRY);
 }
@@ -641,7 +718,10 @@ ngx_http_exam_upload_cleanup(void *data)
 {
     ngx_http_exam_upload_t *u = data;
 
-    if (u->state == NGX_HTTP_EXAM_UPLOAD_FINISHING) {
+    if (u->state == NGX_HTTP_EXAM_UPLOAD_FINISHING
+        || (u->state == NGX_HTTP_EXAM_UPLOAD_TELLING
+            && u->op == NGX_HTTP_EXAM_UPLOAD_TERMINATE))
+    {
         ngx_http_exam_upload_detach(u);
         return;
     }

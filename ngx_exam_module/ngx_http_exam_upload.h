@@ -17,6 +17,7 @@
 #include "ngx_http_exam_buffers.h"
 #include "ngx_http_exam_spool.h"
 #include "ngx_http_exam_writer.h"
+#include "ngx_http_exam_yield.h"
 
 
 #define NGX_HTTP_EXAM_UPLOAD_RING  4    /* buffers an upload may hold */
@@ -134,10 +135,11 @@ struct ngx_http_exam_upload_s {
     ngx_http_exam_buffer_t          **last;
     ngx_http_exam_buffer_t           *writing;  /* the task's */
     ngx_uint_t                        held;     /* buffers in all three */
+    size_t                            room;     /* of `current` in use */
     ngx_buf_t                         saved;    /* rb->buf as nginx made it */
 
     ngx_thread_task_t                *task;
-    ngx_uint_t                        op;
+    ngx_uint_t                        op;   /* ngx_http_exam_upload_op_e */
     ngx_uint_t                        final;    /* the write is the last one */
     int                               rc;       /* of the task */
     ngx_uint_t                        nwrites;
@@ -147,6 +149,17 @@ struct ngx_http_exam_upload_s {
 
     ngx_http_exam_writer_t            writer;
 
+    /* of resumable uploads */
+
+    off_t                             base; /* where the append began */
+    uint64_t                          since;    /* us, its request came */
+    uint8_t                           raw[16];  /* of the id */
+    ngx_queue_t                       queue;    /* of those owned here */
+    ngx_event_t                       retry;    /* another one has it */
+    ngx_uint_t                        tries;
+    int                               found;    /* ngx_http_exam_part_e */
+    exam_gone_e                       tombstone;    /* to be set */
+
     unsigned                          busy:1;   /* a task is in flight */
     unsigned                          eof:1;
     unsigned                          in_place:1;   /* recv into the ring */
@@ -154,6 +167,9 @@ struct ngx_http_exam_upload_s {
     unsigned                          counted:1;    /* in active_uploads */
     unsigned                          resumable:1;
     unsigned                          gone:1;   /* a tombstone */
+    unsigned                          listed:1;
+    unsigned                          progressed:1;
+    unsigned                          scrap:1;  /* not created in full */
 };
 
 
@@ -249,7 +265,44 @@ void ngx_http_exam_upload_fail(ngx_http_exam_upload_t *u, exam_err_e err);
 void ngx_http_exam_upload_drop(ngx_http_exam_upload_t *u);
 
 
-/* internal: between ngx_http_exam_upload.c and ngx_http_exam_upload_body.c */
+/* asked for by a newcomer: let go, unless it is about to end anyway */
+
+void ngx_http_exam_upload_yield(const ngx_http_exam_yield_t *ask);
+
+
+/* internal: between ngx_http_exam_upload*.c */
+
+typedef enum {
+    NGX_HTTP_EXAM_UPLOAD_OPEN = 0,
+    NGX_HTTP_EXAM_UPLOAD_WRITE,
+    NGX_HTTP_EXAM_UPLOAD_HASH,
+    NGX_HTTP_EXAM_UPLOAD_FINISH,
+    NGX_HTTP_EXAM_UPLOAD_REMOVE,
+    NGX_HTTP_EXAM_UPLOAD_CREATE,
+    NGX_HTTP_EXAM_UPLOAD_ACQUIRE,
+    NGX_HTTP_EXAM_UPLOAD_APPEND,
+    NGX_HTTP_EXAM_UPLOAD_TELL,
+    NGX_HTTP_EXAM_UPLOAD_ROLLBACK,
+    NGX_HTTP_EXAM_UPLOAD_TERMINATE,
+    NGX_HTTP_EXAM_UPLOAD_CLOSE
+} ngx_http_exam_upload_op_e;
+
+
+ngx_int_t ngx_http_exam_upload_post(ngx_http_exam_upload_t *u,
+    ngx_http_exam_upload_op_e op);
+
+/* resumable uploads: the task itself, and what comes after it */
+
+void ngx_http_exam_upload_part_thread(ngx_http_exam_upload_t *u);
+void ngx_http_exam_upload_part_next(ngx_http_exam_upload_t *u);
+
+void ngx_http_exam_upload_refuse(ngx_http_exam_upload_t *u, exam_err_e err);
+
+/* an ENDED one with no task in flight; _later: once more, by a timer */
+
+void ngx_http_exam_upload_let_go(ngx_http_exam_upload_t *u);
+void ngx_http_exam_upload_remove(ngx_http_exam_upload_t *u);
+void ngx_http_exam_upload_later(ngx_http_exam_upload_t *u);
 
 /* asks for the body; return code of ngx_http_read_client_request_body() */
 

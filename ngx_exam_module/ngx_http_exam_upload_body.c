@@ -184,7 +184,7 @@ ngx_http_exam_upload_take(ngx_http_exam_upload_t *u)
             }
 
             to = u->current;
-            n = ngx_min(u->piece.len, NGX_HTTP_EXAM_BUFFER_SIZE - to->len);
+            n = ngx_min(u->piece.len, u->room - to->len);
 
             if ((off_t) n > u->limit - u->received) {
                 return NGX_DECLINED;
@@ -204,7 +204,7 @@ ngx_http_exam_upload_take(ngx_http_exam_upload_t *u)
 
             ngx_http_exam_upload_gauge(u->mcf, 0, n, -come);
 
-            if (to->len == NGX_HTTP_EXAM_BUFFER_SIZE) {
+            if (to->len == u->room) {
                 ngx_http_exam_upload_push(u);
             }
         }
@@ -282,6 +282,11 @@ ngx_http_exam_upload_room(ngx_http_exam_upload_t *u)
         }
 
         u->held++;
+
+        /* behind a prefix that ends within a block: back to the alignment */
+
+        u->room = NGX_HTTP_EXAM_BUFFER_SIZE
+                  - (u->base + u->received) % NGX_HTTP_EXAM_WRITER_ALIGN;
     }
 
     if (u->in_place) {
@@ -291,7 +296,7 @@ ngx_http_exam_upload_room(ngx_http_exam_upload_t *u)
         b->start = to->data;
         b->pos = to->data + to->len;
         b->last = b->pos;
-        b->end = to->data + NGX_HTTP_EXAM_BUFFER_SIZE;
+        b->end = to->data + u->room;
 
         u->swapped = 1;
     }

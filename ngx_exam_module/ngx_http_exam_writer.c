@@ -517,6 +517,20 @@ ngx_http_exam_writer_lock(int fd, int wait)
 }
 
 
+int
+ngx_http_exam_writer_unlock(int fd)
+{
+    struct flock  fl;
+
+    memset(&fl, 0, sizeof(fl));
+
+    fl.l_type = F_UNLCK;
+    fl.l_whence = SEEK_SET;
+
+    return fcntl(fd, F_OFD_SETLK, &fl);
+}
+
+
 uint64_t
 ngx_http_exam_writer_clock_us(void)
 {

@@ -140,6 +140,10 @@ int ngx_http_exam_writer_remove(ngx_http_exam_writer_t *w);
 
 int ngx_http_exam_writer_lock(int fd, int wait);
 
+/* drops it; memory only */
+
+int ngx_http_exam_writer_unlock(int fd);
+
 /* monotonic */
 
 uint64_t ngx_http_exam_writer_clock_us(void);

@@ -250,6 +250,7 @@ for my $row (
     ['exam_redis_timeout', '10ms', '9ms'],
     ['exam_flush_interval', '10ms', '9ms'],
     ['exam_login_early', '0'], ['exam_late_upload', '0'],
+    ['exam_upload_expire', '0'],
     ['exam_offline_after', '1s', '999ms'],
     ['exam_heartbeat_interval', '1s', '999ms'],
     ['exam_segment_length', '1s', '999ms'])
