@@ -33,6 +33,7 @@ the project asks of them is printed beside, and is no reason to fail.
 import argparse
 import pathlib
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
@@ -106,8 +107,24 @@ def must_table(rows):
               f"  {'met' if met else 'MISSED'}")
 
 
+def others_cpu():
+    """How much of this machine others use: idle is what is left."""
+    def fields():
+        with open("/proc/stat") as file:
+            return [int(field) for field in file.readline().split()[1:]]
+
+    before = fields()
+    time.sleep(1)
+    spent = [now - then for now, then in zip(fields(), before)]
+    return 1 - (spent[3] + spent[4]) / max(1, sum(spent))
+
+
 def main():
     options = arguments()
+    others = others_cpu()
+    if others > 0.1:
+        print(f"note: others use {others:.0%} of this machine; CPU a GB is"
+              " what to look at, times and MB/s mean little", flush=True)
     load = Load(Folder("upload"))
     figures = {}
     for part in PARTS:
@@ -120,7 +137,7 @@ def main():
         rows += PARTS[part][2](each)
     must_table(rows)
     result("upload", {"machine": machine(), "quick": options.quick,
-                      "parts": figures,
+                      "others_cpu": others, "parts": figures,
                       "asked": [{"what": what, "is": value,
                                  "at_most" if limit > 0 else "at_least":
                                  abs(limit), "unit": unit}
