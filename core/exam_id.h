@@ -19,6 +19,7 @@
 #define EXAM_NODE_MAX       15
 #define EXAM_KIND_MAX       15      /* bytes of a kind's name */
 #define EXAM_KINDS_MAX      4       /* kinds a node may be configured with */
+#define EXAM_KIND_FILE      EXAM_KINDS_MAX  /* index of attachments, "file" */
 #define EXAM_SID_LEN        16      /* a session id, binary */
 #define EXAM_SID_HEX        32
 #define EXAM_UPLOAD_MAX     (EXAM_NODE_MAX + 1 + 32)

@@ -223,7 +223,8 @@ exam_ledger_parse(exam_str_t value, exam_ledger_t *e)
         e->reason = exam_str("");
 
     } else if (rest.len != 0
-               && (e->state == EXAM_SEG_LOST || e->state == EXAM_SEG_REFUSED))
+               && (e->state == EXAM_SEG_LOST || e->state == EXAM_SEG_REFUSED
+                   || e->state == EXAM_SEG_RECEIVING))
     {
         e->reason = rest;
 

@@ -430,6 +430,15 @@ static const char  exam_script_settle[] =
     "  end\n"
     "end\n"
 
+    /* the number of the next attachment is above all there have been */
+
+    "local function fresh(sid, n)\n"
+    "  local field = student .. ':' .. sid .. ':file'\n"
+    "  if n > tonumber(redis.call('HGET', STORED, field) or 0) then\n"
+    "    redis.call('HSET', STORED, field, n)\n"
+    "  end\n"
+    "end\n"
+
     /*
      * A number that `stored` covers may be gone at the client: it was given up
      * for lost before, and damaged it is lost again.
@@ -445,28 +454,66 @@ static const char  exam_script_settle[] =
     "  return redis.error_reply('ERR wrong number of arguments')\n"
     "end\n"
     "for i = 5, #ARGV, 8 do\n"
-    "  if not rank[ARGV[i]] and ARGV[i] ~= 'refused' then\n"
+    "  if not rank[ARGV[i]] and ARGV[i] ~= 'refused' and ARGV[i] ~= 'gone'\n"
+    "  then\n"
     "    return redis.error_reply('ERR unknown state')\n"
     "  end\n"
     "end\n"
 
-    "local out, numbers, wanted = {}, { file = '-' }, {}\n"
+    /*
+     * An incomplete upload that has gone leaves nothing, but a number that was
+     * wanted again before it is still wanted.
+     */
+
+    "local function gone(field, value)\n"
+    "  local upload = string.match(value, '^%l+ (%S+ %S+)')\n"
+    "  if not string.find(value, ' refused$') then\n"
+    "    redis.call('HDEL', SEG, field)\n"
+    "    return nil\n"
+    "  end\n"
+    "  value = 'refused ' .. upload .. ' - -'\n"
+    "  redis.call('HSET', SEG, field, value)\n"
+    "  return value\n"
+    "end\n"
+
+    /* what a value adds to `student:bytes` */
+
+    "local function weight(state, bytes)\n"
+    "  return (rank[state] or 0) >= 3 and tonumber(bytes) or 0\n"
+    "end\n"
+
+    "local out, numbers, wanted, sum = {}, { file = '-' }, {}, 0\n"
     "for i = 2, #ARGV, 8 do\n"
-    "  local sid, kind, n, state, _, upload = unpack(ARGV, i, i + 5)\n"
+    "  local sid, kind, n, state, _, upload, bytes = unpack(ARGV, i, i + 6)\n"
     "  local field = sid .. ':' .. kind .. ':' .. n\n"
-    "  local value, was, by = redis.call('HGET', SEG, field), nil, nil\n"
-    "  if value then was, by = string.match(value, '^(%l+) %S+ (%S+)') end\n"
-    "  if rises(was, by, state, upload) then\n"
+    "  local value, was, by, size = redis.call('HGET', SEG, field)\n"
+    "  if value then\n"
+    "    was, by, size = string.match(value, '^(%l+) %S+ (%S+) (%S+)')\n"
+    "  end\n"
+    "  if state == 'gone' then\n"
+    "    if was == 'receiving' and by == upload then\n"
+    "      value = gone(field, value)\n"
+    "      if value then wanted[sid] = true end\n"
+    "    end\n"
+    "  elseif rises(was, by, state, upload) then\n"
     "    value = table.concat(ARGV, ' ', i + 3, i + 7)\n"
     "    if state == 'refused' and covered(sid, kind, n) then\n"
     "      value = 'lost' .. string.sub(value, 8)\n"
+    "    elseif state == 'receiving' and was == 'refused' then\n"
+    "      value = value .. ' refused'\n"
     "    end\n"
     "    redis.call('HSET', SEG, field, value)\n"
+    "    sum = sum + weight(state, bytes) - weight(was, size)\n"
     "    if was == 'refused' or state == 'refused' then\n"
     "      wanted[sid] = true\n"
     "    end\n"
+    "    if kind == 'file' then fresh(sid, tonumber(n) + 1) end\n"
     "  end\n"
-    "  out[#out + 1] = string.match(value, '^%S+ %S+ %S+ %S+ %S+')\n"
+    "  out[#out + 1] = value and string.match(value, '^%S+ %S+ %S+ %S+ %S+')\n"
+    "                  or 'none - - - -'\n"
+    "end\n"
+    "if sum ~= 0 then\n"
+    "  redis.call('HINCRBY', STORED, student .. ':bytes', sum)\n"
     "end\n"
     "for sid in pairs(wanted) do again(sid) end\n"
 

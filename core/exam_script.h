@@ -52,11 +52,17 @@ typedef enum {
      * stored, and any other upload replaces it.  Then advances `stored` of each
      * (sid, kind) over stored and lost numbers.  Of lost and refused the member
      * sha256 may go on with a space and the reason.
+     * receiving is written by the first upload of a number that is not yet
+     * received: the answer names the upload that stands.  State gone takes that
+     * back, if it still stands by this upload; a number that was refused before
+     * is refused again.
+     * Keeps of stored: `student:bytes`, the sum of all received and stored
+     * numbers; `student:sid:file`, the number of the next attachment.
      * Keeps the field `student:sid:resend` of stored: the lowest refused
      * numbers as `kind:n,kind:n`, EXAM_RESEND_MAX at most, absent without any.
      * -> array, one string a row: the value that stands now without a reason,
      *    a space, and the new `stored` number of its (sid, kind); "-" for null
-     *    and kind "file"
+     *    and kind "file"; "none - - - -" is no value
      */
     EXAM_SCRIPT_SETTLE,
 

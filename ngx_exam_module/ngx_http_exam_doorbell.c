@@ -10,8 +10,7 @@
 #include "ngx_http_exam_doorbell.h"
 
 
-static void ngx_http_exam_doorbell_settle(ngx_http_exam_upload_t *u,
-    const ngx_http_exam_segment_t *seg, exam_buf_t *b);
+static void ngx_http_exam_doorbell_settle(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_doorbell_settled(void *data, redisReply *reply);
 static void ngx_http_exam_doorbell_add(ngx_http_exam_upload_t *u,
     const ngx_http_exam_segment_t *seg, exam_buf_t *b);
@@ -29,8 +28,7 @@ ngx_http_exam_doorbell(ngx_http_exam_upload_t *u,
     u_char      memory[512];
     exam_buf_t  b;
 
-    exam_buf_init(&b, memory, sizeof(memory));
-    ngx_http_exam_doorbell_settle(u, seg, &b);
+    ngx_http_exam_doorbell_settle(u);
 
     exam_buf_init(&b, memory, sizeof(memory));
     ngx_http_exam_doorbell_add(u, seg, &b);
@@ -38,39 +36,57 @@ ngx_http_exam_doorbell(ngx_http_exam_upload_t *u,
 
 
 static void
-ngx_http_exam_doorbell_settle(ngx_http_exam_upload_t *u,
-    const ngx_http_exam_segment_t *seg, exam_buf_t *b)
+ngx_http_exam_doorbell_settle(ngx_http_exam_upload_t *u)
 {
-    char              seg_key[EXAM_KEY_MAX], stored_key[EXAM_KEY_MAX];
-    ngx_str_t         argv[11];
-    exam_manifest_t  *m;
-
-    m = &u->writer.manifest;
-
-    argv[0].data = (u_char *) seg_key;
-    argv[0].len = exam_key(seg_key, EXAM_KEY_SEG, seg->exam, seg->student);
-    argv[1].data = (u_char *) stored_key;
-    argv[1].len = exam_key(stored_key, EXAM_KEY_STORED, seg->exam,
-                           exam_str(""));
-    argv[2] = ngx_http_exam_doorbell_str(seg->student);
-    argv[3] = ngx_http_exam_doorbell_hex(b, seg->sid, EXAM_SID_LEN);
-    argv[4] = ngx_http_exam_doorbell_str(seg->kind_name);
-    argv[5] = ngx_http_exam_doorbell_int(b, seg->n);
-    ngx_str_set(&argv[6], "received");
-    argv[7] = ngx_http_exam_doorbell_str(m->node);
-    argv[8] = ngx_http_exam_doorbell_str(m->id);
-    argv[9] = ngx_http_exam_doorbell_int(b, m->length);
-    argv[10] = ngx_http_exam_doorbell_hex(b, m->sha256, EXAM_HASH_LEN);
-
     ngx_http_exam_upload_hold(u);
 
-    if (ngx_http_exam_redis_eval(ngx_http_exam_redis, NULL,
-                                 EXAM_SCRIPT_SETTLE, 11, argv,
-                                 ngx_http_exam_doorbell_settled, u)
+    if (ngx_http_exam_settle(&u->writer.manifest, "received",
+                             ngx_http_exam_doorbell_settled, u)
         != NGX_OK)
     {
         ngx_http_exam_upload_release(u);
     }
+}
+
+
+ngx_int_t
+ngx_http_exam_settle(const exam_manifest_t *m, const char *state,
+    ngx_http_exam_redis_pt handler, void *data)
+{
+    char        seg_key[EXAM_KEY_MAX], stored_key[EXAM_KEY_MAX];
+    u_char      memory[256];
+    ngx_str_t   argv[11];
+    exam_buf_t  b;
+
+    exam_buf_init(&b, memory, sizeof(memory));
+
+    argv[0].data = (u_char *) seg_key;
+    argv[0].len = exam_key(seg_key, EXAM_KEY_SEG, m->exam, m->student);
+    argv[1].data = (u_char *) stored_key;
+    argv[1].len = exam_key(stored_key, EXAM_KEY_STORED, m->exam,
+                           exam_str(""));
+    argv[2] = ngx_http_exam_doorbell_str(m->student);
+    argv[3] = ngx_http_exam_doorbell_hex(&b, m->sid, EXAM_SID_LEN);
+    argv[4] = ngx_http_exam_doorbell_str(m->kind);
+    argv[5] = ngx_http_exam_doorbell_int(&b, m->n);
+    argv[6].data = (u_char *) state;
+    argv[6].len = ngx_strlen(state);
+    argv[7] = ngx_http_exam_doorbell_str(m->node);
+    argv[8] = ngx_http_exam_doorbell_str(m->id);
+    ngx_str_set(&argv[9], "-");
+    ngx_str_set(&argv[10], "-");
+
+    if (m->length >= 0) {
+        argv[9] = ngx_http_exam_doorbell_int(&b, m->length);
+    }
+
+    if (m->final) {
+        argv[10] = ngx_http_exam_doorbell_hex(&b, m->sha256, EXAM_HASH_LEN);
+    }
+
+    return ngx_http_exam_redis_eval(ngx_http_exam_redis, NULL,
+                                    EXAM_SCRIPT_SETTLE, 11, argv, handler,
+                                    data);
 }
 
 
@@ -81,6 +97,7 @@ ngx_http_exam_doorbell_settled(void *data, redisReply *reply)
 {
     ngx_http_exam_upload_t *u = data;
 
+    int               kind;
     char             *space;
     uint64_t          stored;
     redisReply       *row;
@@ -106,12 +123,14 @@ ngx_http_exam_doorbell_settled(void *data, redisReply *reply)
 
     space++;
 
-    if (exam_uint_parse((uint8_t *) space, strlen(space), EXAM_SEGMENT_MAX,
-                        &stored)
+    kind = exam_kind_find(&u->mcf->kinds, m->kind);
+
+    if (kind >= 0
+        && exam_uint_parse((uint8_t *) space, strlen(space), EXAM_SEGMENT_MAX,
+                           &stored)
         && u->mcf->zone != NULL)
     {
-        ngx_http_exam_zone_stored(u->mcf->zone, m->sid,
-                          (ngx_uint_t) exam_kind_find(&u->mcf->kinds, m->kind),
+        ngx_http_exam_zone_stored(u->mcf->zone, m->sid, (ngx_uint_t) kind,
                                   (int32_t) stored);
     }
 

@@ -22,5 +22,13 @@
 void ngx_http_exam_doorbell(ngx_http_exam_upload_t *u,
     const ngx_http_exam_segment_t *seg);
 
+/*
+ * One row of the script: the manifest's number and upload in that state; return
+ * codes of _redis_eval(), whose data outlives the answer.
+ */
+
+ngx_int_t ngx_http_exam_settle(const exam_manifest_t *m, const char *state,
+    ngx_http_exam_redis_pt handler, void *data);
+
 
 #endif /* NGX_HTTP_EXAM_DOORBELL_H_INCLUDED */

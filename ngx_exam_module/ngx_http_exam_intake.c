@@ -55,25 +55,15 @@ ngx_http_exam_intake_init(ngx_http_exam_upload_t *u,
     const ngx_http_exam_segment_t *seg,
     const ngx_http_exam_intake_handlers_t *handlers)
 {
-    ngx_http_exam_ctx_t     *ctx;
     ngx_http_exam_intake_t  *in;
 
     in = u->data;
 
-    ctx = ngx_http_get_module_ctx(u->r, ngx_http_exam_module);
+    ngx_http_exam_intake_begin(u, handlers);
 
     in->seg = *seg;
-    ngx_memcpy(in->payer, ctx->claims.sid, EXAM_SID_LEN);
     in->hash.kind = (uint8_t) seg->kind;
     in->hash.n = seg->n;
-
-    if (handlers != NULL) {
-        in->handlers = *handlers;
-    }
-
-    in->timer.data = u;
-    in->timer.handler = ngx_http_exam_intake_again;
-    in->timer.log = ngx_cycle->log;
 
     u->limit = u->mcf->max_bytes;
 
@@ -84,6 +74,29 @@ ngx_http_exam_intake_init(ngx_http_exam_upload_t *u,
     }
 
     return ngx_http_exam_intake_manifest(u);
+}
+
+
+void
+ngx_http_exam_intake_begin(ngx_http_exam_upload_t *u,
+    const ngx_http_exam_intake_handlers_t *handlers)
+{
+    ngx_http_exam_ctx_t     *ctx;
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    ctx = ngx_http_get_module_ctx(u->r, ngx_http_exam_module);
+
+    ngx_memcpy(in->payer, ctx->claims.sid, EXAM_SID_LEN);
+
+    if (handlers != NULL) {
+        in->handlers = *handlers;
+    }
+
+    in->timer.data = u;
+    in->timer.handler = ngx_http_exam_intake_again;
+    in->timer.log = ngx_cycle->log;
 }
 
 
@@ -224,6 +237,22 @@ ngx_http_exam_intake_received(ngx_http_exam_upload_t *u)
         ngx_http_exam_upload_fail(u, EXAM_ERR_DIGEST_MISMATCH);
         return;
     }
+
+    if (in->late) {
+        ngx_http_exam_intake_ask(u);
+        return;
+    }
+
+    ngx_http_exam_intake_decide(u);
+}
+
+
+void
+ngx_http_exam_intake_decide(ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
 
     if (in->other_state != EXAM_SEG_NONE) {
         ngx_http_exam_intake_known(u, u->writer.sha256);
@@ -401,6 +430,16 @@ ngx_http_exam_intake_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable)
         ngx_http_exam_zone_upload_close(zone, in->payer, in->slot);
         in->has_slot = 0;
     }
+
+    if (in->held && durable) {
+        ngx_http_exam_zone_upload_drop(zone, in->seg.sid, in->hash.upload);
+
+    } else if ((in->held || in->claimed) && !in->kept) {
+        ngx_http_exam_intake_gone(u->mcf, &u->writer.manifest);
+    }
+
+    in->held = 0;
+    in->claimed = 0;
 
     if (!durable && in->started && !in->repeated) {
         ngx_http_exam_count(u->mcf, uploads_failed_total, 1);

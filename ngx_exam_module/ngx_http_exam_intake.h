@@ -38,6 +38,14 @@ typedef struct {
 
     void (*known)(ngx_http_exam_upload_t *u, ngx_uint_t same);
 
+    /*
+     * After _claim(): the number is ours (other_state NONE), has an incomplete
+     * upload that came first (RECEIVING, other_id; other.bytes its length, -1
+     * not known), or is received by now (other_state, other).  u->r lives.
+     */
+
+    void (*claimed)(ngx_http_exam_upload_t *u);
+
 } ngx_http_exam_intake_handlers_t;
 
 
@@ -48,6 +56,9 @@ typedef struct {
     ngx_http_exam_hash_t           other;   /* what the number has already */
     exam_str_t                     other_id;    /* empty: other.upload */
     exam_seg_e                     other_state; /* NONE: nothing */
+
+    exam_str_t                     rival_id;    /* incomplete, by the ledger */
+    int64_t                        rival_length;    /* -1: not known */
 
     uint8_t                        digest[EXAM_HASH_LEN];
     uint8_t                        payer[EXAM_SID_LEN]; /* the token's sid */
@@ -63,6 +74,10 @@ typedef struct {
     unsigned                       reserved:1;
     unsigned                       started:1;
     unsigned                       repeated:1;  /* answered from the other */
+    unsigned                       late:1;  /* ask when all is received */
+    unsigned                       held:1;  /* in the zone, by _hold() */
+    unsigned                       claimed:1;   /* in the ledger */
+    unsigned                       kept:1;  /* on the disk */
 } ngx_http_exam_intake_t;
 
 
@@ -118,6 +133,69 @@ void ngx_http_exam_intake_answer(ngx_http_request_t *r, ngx_uint_t status,
     exam_str_t id, int64_t bytes, const uint8_t sha256[EXAM_HASH_LEN],
     exam_seg_e state);
 
+
+/*
+ * ngx_http_exam_intake_hold.c: of resumable uploads, which last longer than a
+ * connection.  Times are wall clock ms.
+ *
+ *   check -> init -> hold -> ask -> `asked` -> claim -> `claimed` -> the engine
+ *         -> keep ...                         resume -> the engine -> received
+ *
+ * What was held and claimed and not kept is taken back in _ended().
+ */
+
+/*
+ * EXAM_OK: a slot until the upload ends or expires; or *there: the number has
+ * an incomplete upload, rival_id and rival_length tell of it, and nothing is
+ * held.  Or TOO_MANY_UPLOADS; UPLOAD_BUSY: one is just being made.
+ */
+
+EXAM_MUST_CHECK exam_err_e ngx_http_exam_intake_hold(ngx_http_exam_upload_t *u,
+    int64_t length, int64_t expires_at, ngx_uint_t *there);
+
+/* the first writer wins; with Redis away it is ours */
+
+void ngx_http_exam_intake_claim(ngx_http_exam_upload_t *u);
+
+/* it is on the disk, or its length or expiry has changed */
+
+void ngx_http_exam_intake_keep(ngx_http_exam_upload_t *u, int64_t expires_at);
+
+/*
+ * For a request that goes on with an upload: fills the intake from
+ * writer.manifest, whose strings must live as long as u.
+ */
+
+ngx_int_t ngx_http_exam_intake_resume(ngx_http_exam_upload_t *u,
+    const ngx_http_exam_intake_handlers_t *handlers);
+
+/*
+ * An upload of this node that will never be complete: terminated, expired,
+ * refused, or not to be found.  Of the manifest exam, student, sid, kind, n,
+ * node and id are read.  Its slot and its entry in the ledger go.
+ */
+
+void ngx_http_exam_intake_gone(ngx_http_exam_main_conf_t *mcf,
+    const exam_manifest_t *m);
+
+/* found incomplete in the spool, when the zone was emptied */
+
+void ngx_http_exam_intake_refill(ngx_http_exam_main_conf_t *mcf,
+    const exam_manifest_t *m, int64_t expires_at);
+
+
+/* internal: of ngx_http_exam_intake.c and ngx_http_exam_intake_ask.c */
+
+void ngx_http_exam_intake_begin(ngx_http_exam_upload_t *u,
+    const ngx_http_exam_intake_handlers_t *handlers);
+void ngx_http_exam_intake_decide(ngx_http_exam_upload_t *u);
+
+EXAM_MUST_CHECK exam_err_e ngx_http_exam_intake_taken(
+    ngx_http_exam_upload_t *u, const exam_ledger_t *e);
+
+/* index in exam_kinds, EXAM_KIND_FILE, or -1 */
+
+int ngx_http_exam_kind(ngx_http_exam_main_conf_t *mcf, exam_str_t name);
 
 /* the number is taken: by the content of that hash, or by another */
 

@@ -12,7 +12,7 @@
 static void ngx_http_exam_intake_ledger(void *data, redisReply *reply);
 static exam_err_e ngx_http_exam_intake_entries(ngx_http_exam_upload_t *u,
     redisReply *reply);
-static exam_err_e ngx_http_exam_intake_taken(ngx_http_exam_upload_t *u,
+static ngx_int_t ngx_http_exam_intake_rival(ngx_http_exam_upload_t *u,
     const exam_ledger_t *e);
 static void ngx_http_exam_intake_refused(ngx_http_exam_upload_t *u,
     const exam_ledger_t *e);
@@ -135,6 +135,12 @@ ngx_http_exam_intake_entries(ngx_http_exam_upload_t *u, redisReply *reply)
             return ngx_http_exam_intake_taken(u, &e);
         }
 
+        if (e.state == EXAM_SEG_RECEIVING
+            && ngx_http_exam_intake_rival(u, &e) != NGX_OK)
+        {
+            return EXAM_ERR_INTERNAL;
+        }
+
         in->beyond = 0;
     }
 
@@ -150,7 +156,7 @@ ngx_http_exam_intake_entries(ngx_http_exam_upload_t *u, redisReply *reply)
 
 /* what the number has by the ledger, which may be another node's */
 
-static exam_err_e
+exam_err_e
 ngx_http_exam_intake_taken(ngx_http_exam_upload_t *u, const exam_ledger_t *e)
 {
     u_char                  *id;
@@ -171,6 +177,22 @@ ngx_http_exam_intake_taken(ngx_http_exam_upload_t *u, const exam_ledger_t *e)
     ngx_memcpy(in->other.sha256, e->sha256, EXAM_HASH_LEN);
 
     return EXAM_OK;
+}
+
+
+/* an incomplete upload that came first; it may be this one */
+
+static ngx_int_t
+ngx_http_exam_intake_rival(ngx_http_exam_upload_t *u, const exam_ledger_t *e)
+{
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    in->rival_id = e->upload;
+    in->rival_length = e->bytes;
+
+    return ngx_http_exam_copy(u->pool, &in->rival_id);
 }
 
 
@@ -198,6 +220,11 @@ ngx_http_exam_intake_asked(ngx_http_exam_upload_t *u)
     ngx_http_exam_intake_t  *in;
 
     in = u->data;
+
+    if (u->state == NGX_HTTP_EXAM_UPLOAD_RECEIVED) {
+        ngx_http_exam_intake_decide(u);
+        return;
+    }
 
     if (in->handlers.asked != NULL) {
         in->handlers.asked(u);

@@ -99,7 +99,7 @@ static ngx_conf_num_bounds_t  ngx_http_exam_window_bounds = {
 
 static ngx_conf_num_bounds_t  ngx_http_exam_uploads_bounds = {
     ngx_conf_check_num_bounds, 1,
-    NGX_HTTP_EXAM_OPEN_MAX / EXAM_KINDS_MAX
+    NGX_HTTP_EXAM_OPEN_MAX / (EXAM_KINDS_MAX + 1)
 };
 
 

@@ -1,12 +1,13 @@
 
 /*
- * Segments of a session in the zone: received ranges, the last hashes, open
- * uploads.  Called by the upload engine on the event loop of any worker
- * process; takes the mutex of the session's shard.
+ * Segments of a session in the zone: received ranges and the last hashes; open
+ * uploads are ngx_http_exam_open.c's.  Called by the upload engine on the event
+ * loop of any worker process; takes the mutex of the session's shard.
  *
  * Invariants: a number is in `ranges` or RECEIVING in `hashes`, never both;
- * what a process that has died left open or RECEIVING counts no more.  Where
- * the ranges of a kind are used up, numbers are left out: the ledger has them.
+ * what a process that has died left RECEIVING counts no more.  Where the ranges
+ * of a kind are used up, numbers are left out: the ledger has them.  Of
+ * attachments there are hashes only.
  */
 
 
@@ -18,86 +19,6 @@
 
 static ngx_http_exam_hash_t *ngx_http_exam_hash_place(
     ngx_http_exam_segs_t *segs);
-
-
-ngx_int_t
-ngx_http_exam_zone_upload_open(ngx_http_exam_zone_t *zone,
-    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, ngx_uint_t limit,
-    ngx_uint_t *slot)
-{
-    ngx_int_t               rc;
-    ngx_uint_t              i, n, free;
-    ngx_http_exam_segs_t   *segs;
-    ngx_http_exam_shard_t  *shard;
-
-    shard = ngx_http_exam_zone_shard(zone, sid);
-
-    ngx_http_exam_shard_lock(shard);
-
-    segs = ngx_http_exam_segs_locked(shard, sid, 1);
-
-    if (segs == NULL) {
-        rc = NGX_DECLINED;
-        goto done;
-    }
-
-    n = 0;
-    free = NGX_HTTP_EXAM_OPEN_MAX;
-
-    for (i = 0; i < NGX_HTTP_EXAM_OPEN_MAX; i++) {
-
-        if (segs->open[i].pid != 0 && ngx_http_exam_dead(segs->open[i].pid)) {
-            segs->open[i].pid = 0;
-        }
-
-        if (segs->open[i].pid == 0) {
-            free = i;
-
-        } else if (segs->open[i].kind == kind) {
-            n++;
-        }
-    }
-
-    if (n >= limit || free == NGX_HTTP_EXAM_OPEN_MAX) {
-        rc = NGX_BUSY;
-        goto done;
-    }
-
-    segs->open[free].pid = ngx_pid;
-    segs->open[free].kind = (uint32_t) kind;
-
-    *slot = free;
-    rc = NGX_OK;
-
-done:
-
-    ngx_http_exam_shard_unlock(shard);
-
-    return rc;
-}
-
-
-void
-ngx_http_exam_zone_upload_close(ngx_http_exam_zone_t *zone,
-    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t slot)
-{
-    ngx_http_exam_segs_t   *segs;
-    ngx_http_exam_shard_t  *shard;
-
-    shard = ngx_http_exam_zone_shard(zone, sid);
-
-    ngx_http_exam_shard_lock(shard);
-
-    segs = ngx_http_exam_segs_locked(shard, sid, 0);
-
-    /* after a reset of the shard the slot may be another process' */
-
-    if (segs != NULL && segs->open[slot].pid == ngx_pid) {
-        segs->open[slot].pid = 0;
-    }
-
-    ngx_http_exam_shard_unlock(shard);
-}
 
 
 ngx_int_t
@@ -128,7 +49,7 @@ ngx_http_exam_zone_segment(ngx_http_exam_zone_t *zone,
         goto done;
     }
 
-    if (highest) {
+    if (highest && kind != EXAM_KIND_FILE) {
         *highest = s->stored[kind];
     }
 
@@ -282,6 +203,7 @@ ngx_http_exam_zone_segment_commit(ngx_http_exam_zone_t *zone,
     }
 
     ngx_http_exam_arrived_locked(segs, seg->kind, seg->n);
+    ngx_http_exam_taken_locked(segs, seg);
 
 done:
 
@@ -399,6 +321,11 @@ void
 ngx_http_exam_received_of(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
     exam_ranges_t *set)
 {
+    if (kind == EXAM_KIND_FILE) {
+        exam_ranges_init(set, NULL, 0);
+        return;
+    }
+
     exam_ranges_init(set, segs->ranges[kind], NGX_HTTP_EXAM_RANGES);
     set->n = segs->nranges[kind];
 }
@@ -408,7 +335,9 @@ void
 ngx_http_exam_received_keep(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
     const exam_ranges_t *set)
 {
-    segs->nranges[kind] = set->n;
+    if (kind != EXAM_KIND_FILE) {
+        segs->nranges[kind] = set->n;
+    }
 }
 
 
@@ -463,10 +392,8 @@ ngx_http_exam_segs_busy(const ngx_http_exam_segs_t *segs)
         return 0;
     }
 
-    for (i = 0; i < NGX_HTTP_EXAM_OPEN_MAX; i++) {
-        if (segs->open[i].pid != 0 && !ngx_http_exam_dead(segs->open[i].pid)) {
-            return 1;
-        }
+    if (ngx_http_exam_open_busy(segs)) {
+        return 1;
     }
 
     for (i = 0; i < NGX_HTTP_EXAM_HASHES; i++) {

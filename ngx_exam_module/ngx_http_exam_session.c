@@ -284,6 +284,7 @@ ngx_http_exam_drop_locked(ngx_http_exam_shard_t *shard,
     sh->exams[s->exam].sessions--;
 
     if (s->segs) {
+        ngx_http_exam_held_free(shard, s->segs);
         ngx_http_exam_object_put(&sh->segs, s->segs);
     }
 

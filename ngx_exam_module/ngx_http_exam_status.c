@@ -371,7 +371,8 @@ ngx_http_exam_zone_figures(ngx_http_exam_main_conf_t *mcf,
                        + sh->counts[NGX_HTTP_EXAM_OFFLINE]
                        + sh->counts[NGX_HTTP_EXAM_ENDED];
         f->used += sh->sessions.used * sh->sessions.size
-                   + sh->segs.used * sh->segs.size;
+                   + sh->segs.used * sh->segs.size
+                   + sh->helds.used * sh->helds.size;
     }
 }
 

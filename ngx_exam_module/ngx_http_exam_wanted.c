@@ -211,6 +211,11 @@ void
 ngx_http_exam_lost_of(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
     exam_ranges_t *set)
 {
+    if (kind == EXAM_KIND_FILE) {
+        exam_ranges_init(set, NULL, 0);
+        return;
+    }
+
     exam_ranges_init(set, segs->lost[kind], NGX_HTTP_EXAM_LOST);
     set->n = segs->nlost[kind];
 }
@@ -220,5 +225,7 @@ static void
 ngx_http_exam_lost_keep(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
     const exam_ranges_t *set)
 {
-    segs->nlost[kind] = set->n;
+    if (kind != EXAM_KIND_FILE) {
+        segs->nlost[kind] = set->n;
+    }
 }

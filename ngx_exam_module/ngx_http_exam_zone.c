@@ -13,7 +13,7 @@
 #include "ngx_http_exam_record.h"
 
 
-#define NGX_HTTP_EXAM_ZONE_MAGIC   0x45584d32      /* "EXM2" */
+#define NGX_HTTP_EXAM_ZONE_MAGIC   0x45584d33      /* "EXM3" */
 #define NGX_HTTP_EXAM_ZONE_MIN     (1024 * 1024)   /* a shard */
 
 /* of a shard's memory, for commands and their payloads; objects at most */
@@ -196,8 +196,9 @@ ngx_http_exam_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
 
 /*
- * The memory is divided once: for each session a node, room for its segments
- * and a bucket.  Pages of nodes that were never used are never touched.
+ * The memory is divided once: for each session a node, room for its segments,
+ * for a resumable upload on the average, and a bucket.  Pages of nodes that
+ * were never used are never touched.
  */
 
 static ngx_int_t
@@ -239,7 +240,8 @@ ngx_http_exam_shard_create(ngx_http_exam_shard_t *shard)
     free -= commands * NGX_HTTP_EXAM_COMMAND_SIZE;
 
     each = NGX_HTTP_EXAM_NODE_SIZE + sizeof(ngx_http_exam_segs_t)
-           + sizeof(ngx_http_exam_delivery_t) + 2 * sizeof(void *);
+           + sizeof(ngx_http_exam_held_t) + sizeof(ngx_http_exam_delivery_t)
+           + 2 * sizeof(void *);
     n = free / each;
 
     for (buckets = 1; buckets * 2 <= n; buckets *= 2) { /* void */ }
@@ -255,6 +257,9 @@ ngx_http_exam_shard_create(ngx_http_exam_shard_t *shard)
         != NGX_OK
         || ngx_http_exam_objects_create(shpool, &sh->segs,
                                         sizeof(ngx_http_exam_segs_t), n)
+           != NGX_OK
+        || ngx_http_exam_objects_create(shpool, &sh->helds,
+                                        sizeof(ngx_http_exam_held_t), n)
            != NGX_OK
         || ngx_http_exam_objects_create(shpool, &sh->deliveries,
                                         sizeof(ngx_http_exam_delivery_t), n)
@@ -347,6 +352,8 @@ ngx_http_exam_shard_reset(ngx_http_exam_shard_t *shard)
     sh->sessions.free = NULL;
     sh->segs.used = 0;
     sh->segs.free = NULL;
+    sh->helds.used = 0;
+    sh->helds.free = NULL;
     sh->deliveries.used = 0;
     sh->deliveries.free = NULL;
     sh->commands.used = 0;

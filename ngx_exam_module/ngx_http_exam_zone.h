@@ -39,7 +39,7 @@
 #define NGX_HTTP_EXAM_RANGES        8       /* ranges of received a kind */
 #define NGX_HTTP_EXAM_LOST          4       /* ranges of lost a kind */
 #define NGX_HTTP_EXAM_HASHES        8       /* last hashes a session */
-#define NGX_HTTP_EXAM_OPEN_MAX      16      /* open uploads a session */
+#define NGX_HTTP_EXAM_OPEN_MAX      20      /* open connections a session */
 #define NGX_HTTP_EXAM_BUCKETS       28      /* of a histogram: 2^n us */
 #define NGX_HTTP_EXAM_RSS_MAX       256     /* worker processes */
 #define NGX_HTTP_EXAM_ATTEMPTS      4096    /* login failure counters */
@@ -157,8 +157,29 @@ typedef struct {
 } ngx_http_exam_hash_t;
 
 
+/*
+ * An incomplete resumable upload.  It stands with the session that pays for it,
+ * which need not be the one that it is for.
+ */
+
+typedef struct ngx_http_exam_held_s  ngx_http_exam_held_t;
+
+struct ngx_http_exam_held_s {
+    ngx_http_exam_held_t         *next;     /* of the session */
+    int64_t                       length;   /* -1: not known yet */
+    uint32_t                      expires;  /* wall clock, s; 0 = over */
+    ngx_pid_t                     pid;      /* who makes it; 0: on the disk */
+    unsigned                      n:24;
+    unsigned                      kind:8;
+    uint8_t                       id[16];   /* the random part */
+    uint8_t                       session[EXAM_SID_LEN - 4];
+};
+
+
 struct ngx_http_exam_segs_s {
     uint32_t                      next;     /* ring position in hashes */
+    uint32_t                      files;    /* the next attachment's number */
+    int64_t                       bytes;    /* received here */
     uint32_t                      nranges[EXAM_KINDS_MAX];
     exam_range_t                  ranges[EXAM_KINDS_MAX][NGX_HTTP_EXAM_RANGES];
 
@@ -170,10 +191,10 @@ struct ngx_http_exam_segs_s {
     exam_resend_t                 resend[EXAM_RESEND_MAX];
 
     ngx_http_exam_hash_t          hashes[NGX_HTTP_EXAM_HASHES];
-    struct {
-        ngx_pid_t                 pid;      /* 0 = free */
-        uint32_t                  kind;
-    } open[NGX_HTTP_EXAM_OPEN_MAX];
+
+    ngx_pid_t                     open[NGX_HTTP_EXAM_OPEN_MAX]; /* 0 = free */
+    uint8_t                       open_kind[NGX_HTTP_EXAM_OPEN_MAX];
+    ngx_http_exam_held_t         *held;
 };
 
 
@@ -320,6 +341,7 @@ typedef struct {
     ngx_uint_t                    mask;
     ngx_http_exam_objects_t       sessions;
     ngx_http_exam_objects_t       segs;
+    ngx_http_exam_objects_t       helds;
     ngx_http_exam_objects_t       deliveries;
     ngx_http_exam_objects_t       commands; /* and their payloads */
     ngx_queue_t                   places[NGX_HTTP_EXAM_PLACES];
@@ -476,14 +498,59 @@ void ngx_http_exam_zone_cold(ngx_http_exam_zone_t *zone,
  * for its segments, is missing: the upload goes on without the zone's help.
  */
 
-/* NGX_OK and *slot, NGX_BUSY: `limit` uploads of the kind are open */
+/*
+ * ngx_http_exam_open.c.  A slot of a connection, PUT or form: NGX_OK and *slot,
+ * NGX_BUSY: `limit` uploads of the kind are open.
+ */
 
 ngx_int_t ngx_http_exam_zone_upload_open(ngx_http_exam_zone_t *zone,
     const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, ngx_uint_t limit,
     ngx_uint_t *slot);
 
+/* the slot's upload is of that kind, as it turns out; NGX_BUSY: one too many */
+
+ngx_int_t ngx_http_exam_zone_upload_kind(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t slot, ngx_uint_t kind,
+    ngx_uint_t limit);
+
 void ngx_http_exam_zone_upload_close(ngx_http_exam_zone_t *zone,
     const uint8_t sid[EXAM_SID_LEN], ngx_uint_t slot);
+
+/*
+ * A resumable upload that `payer` is about to make for session `sid`, before
+ * anything of it is on the disk.  NGX_AGAIN: the number has an incomplete one,
+ * *held is a copy of it (its pid 0: it is on the disk); NGX_BUSY as above; else
+ * *held stands in the zone, until _drop or its expiry.
+ */
+
+ngx_int_t ngx_http_exam_zone_upload_hold(ngx_http_exam_zone_t *zone,
+    const uint8_t payer[EXAM_SID_LEN], const uint8_t sid[EXAM_SID_LEN],
+    ngx_uint_t limit, ngx_http_exam_held_t *held);
+
+/* is on the disk; may be called again for a later expiry or a length */
+
+void ngx_http_exam_zone_upload_keep(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], const ngx_http_exam_held_t *held);
+
+/* ended in any way: completed, terminated, expired */
+
+void ngx_http_exam_zone_upload_drop(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], const uint8_t id[16]);
+
+/* found in the spool after the zone was emptied; sid's session pays */
+
+void ngx_http_exam_zone_upload_put(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], const ngx_http_exam_held_t *held);
+
+/* the number of a new attachment, `least` or above */
+
+uint32_t ngx_http_exam_zone_file(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], uint32_t least);
+
+/* bytes that this node has received of the session's student, as it knows */
+
+int64_t ngx_http_exam_zone_student_bytes(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN]);
 
 /*
  * NGX_OK: *seg is a copy (state RECEIVING while somebody finishes it; of a LOST
@@ -571,6 +638,20 @@ void ngx_http_exam_resend_locked(ngx_http_exam_shard_t *shard,
 
 void ngx_http_exam_arrived_locked(ngx_http_exam_segs_t *segs, ngx_uint_t kind,
     uint32_t n);
+
+/* the number was received for the first time, as far as the zone knows */
+
+void ngx_http_exam_taken_locked(ngx_http_exam_segs_t *segs,
+    const ngx_http_exam_hash_t *seg);
+
+/* the session's resumable uploads are forgotten */
+
+void ngx_http_exam_held_free(ngx_http_exam_shard_t *shard,
+    ngx_http_exam_segs_t *segs);
+
+/* 1: a connection of a living process uploads, or makes an upload */
+
+ngx_uint_t ngx_http_exam_open_busy(const ngx_http_exam_segs_t *segs);
 
 /* 1: an upload is open or being finished; segs may be NULL */
 

@@ -16,7 +16,7 @@ use Test::More;
 use Exam;
 use Exam::Api;
 
-my $magic = pack 'Q<', 0x45584d32;      # the first word of a shard
+my $magic = pack 'Q<', 0x45584d33;      # the first word of a shard
 
 Exam::load_exam('30', students => { map { $_ => { code => $Exam::Api::Code } }
                                'S001' .. 'S008' });

@@ -712,8 +712,9 @@ test_settle_rows(void)
        "stored n1 " UP1 " 10 aa 1|stored n1 " UP1 " 11 bb -|"
        "stored n1 " UP2 " 12 cc 1|received n1 " UP2 " 13 dd -",
        "each row is answered, with the number after all of them");
-    is(redis_do("HGETALL exam:{30}:stored"), "S1:" SID1 ":screen|1",
-       "attachments have no number");
+    is(redis_do("HGETALL exam:{30}:stored"),
+       "S1:" SID1 ":file|1|S1:bytes|46|S1:" SID1 ":screen|1",
+       "of attachments the next number stands there");
     is(redis_do("HLEN exam:{30}:seg:S1"), "4", "all stand in the ledger");
 
     redis_do("DEL exam:{30}:seg:S1");
