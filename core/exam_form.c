@@ -283,11 +283,11 @@ exam_form_scan(exam_form_t *f, exam_str_t *in)
             break;
         }
 
-        if (end - p > 1 && p[1] != '\n') {
+        n = (size_t) (end - p);
+
+        if (n > 2 && (p[1] != '\n' || p[2] != '-')) {
             continue;
         }
-
-        n = (size_t) (end - p);
 
         if (n > f->delimiter_len) {
             n = f->delimiter_len;
