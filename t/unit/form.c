@@ -359,6 +359,8 @@ test_dispositions(void)
            "a path of old browsers");
     begins("CONTENT-DISPOSITION:form-data;filename=a.webm;NAME=file",
            "a.webm|", "tokens, another order and case, no spaces");
+    begins("Content-Disposition: form-data; name=file; filename=a\\\\b",
+           "a\\\\b|", "no escapes without quotes");
     begins("content-disposition:  form-data ; name=\"file\" ; x=1; "
            "filename=\"a;b=c.webm\";", "a;b=c.webm|",
            "spaces, an unknown parameter, a semicolon at the end");
@@ -399,7 +401,7 @@ test_refused(void)
             "no name");
     refuses(PART("") "\r\n\r\na\r\n" FILE_PART("b") LAST, "an empty name");
     refuses(PART("file") "; name=\"n\"\r\n\r\na\r\n" LAST, "two names");
-    refuses(PART("file") "\r\nContent-Disposition: form-data; name=n\r\n\r\na"
+    refuses(PART("file") "\r\nContent-Disposition: form-data; x=y\r\n\r\na"
             "\r\n" LAST, "two dispositions");
     refuses(PART("file") "; filename=\"a\r\n\r\na\r\n" LAST, "no quote");
     refuses(PART("file") "; filename=\"a\\\"\r\n\r\na\r\n" LAST,
@@ -425,6 +427,7 @@ test_refused(void)
     refuses(PART("file") "\nX: 1\r\n\r\na\r\n" LAST, "a bare LF");
     refuses(PART("file") "\rX: 1\r\n\r\na\r\n" LAST, "a bare CR");
     refuses(PART("file") "\r\nX: \x01\r\n\r\na\r\n" LAST, "a control");
+    refuses(PART("file") "\r\nX: \x7f\r\n\r\na\r\n" LAST, "another one");
     refuses(PART("file") "\r\nContent-Transfer-Encoding: base64\r\n\r\nYQ=="
             "\r\n" LAST, "a file in base64");
     refuses("", "nothing");
@@ -494,10 +497,18 @@ test_limits(void)
     run(&whole, TYPE, body, exam_buf_len(&b), 7, 7);
     tap_is(whole.err, EXAM_ERR_BAD_FORM, "17 parts");
 
-    memset(body, ' ', sizeof(body));
-    memcpy(body, DASHED, strlen(DASHED));
-    run(&whole, TYPE, body, sizeof(body), 7, 7);
-    tap_is(whole.err, EXAM_ERR_BAD_FORM, "padding without end");
+    for (i = 0; i < 2; i++) {
+        exam_buf_init(&b, body, sizeof(body));
+        exam_buf_lit(&b, FILE_PART("a") DASHED);
+        memset(b.pos, ' ', EXAM_FORM_HEAD_MAX + 1);
+        b.pos += EXAM_FORM_HEAD_MAX + i;
+        exam_buf_lit(&b, "\r\nContent-Disposition: form-data; name=n\r\n"
+                     "\r\n1\r\n" LAST);
+
+        run(&whole, TYPE, body, exam_buf_len(&b), 7, 7);
+        tap_is(whole.err, i == 0 ? EXAM_OK : EXAM_ERR_BAD_FORM,
+               i == 0 ? "the longest padding" : "a byte more");
+    }
 }
 
 
@@ -530,7 +541,7 @@ test_cut(void)
 
     tap_is(exam_form_init(&f, exam_str(TYPE)), EXAM_OK, "a form");
 
-    in = exam_str(DASHED "!");
+    in = exam_str(DASHED "-!");
     tap_is(exam_form_next(&f, &in, &what, &e), EXAM_ERR_BAD_FORM, "refused");
     in = exam_str(FILE_PART("x") LAST);
     tap_is(exam_form_next(&f, &in, &what, &e), EXAM_ERR_BAD_FORM,

@@ -46,6 +46,7 @@ main(void)
     integer("-", false, 0);
     integer("8.0", false, 0);
     integer("8.", false, 0);
+    integer("8.;a", false, 0);
     integer("8,8", false, 0);
     integer("+8", false, 0);
     integer("8a", false, 0);
