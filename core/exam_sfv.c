@@ -134,7 +134,7 @@ exam_sfv_key(exam_sfv_t *f, exam_str_t *key)
 }
 
 
-/* [ "-" ] 1*15DIGIT */
+/* [ "-" ] 1*15DIGIT; the point of a Decimal is left to refuse */
 
 bool
 exam_sfv_int(exam_sfv_t *f, int64_t *value)
@@ -156,13 +156,9 @@ exam_sfv_int(exam_sfv_t *f, int64_t *value)
         n = n * 10 + (*f->pos++ - '0');
     }
 
-    if (f->pos == start || (f->pos < f->end && *f->pos == '.')) {
-        return false;
-    }
-
     *value = negative ? -n : n;
 
-    return true;
+    return f->pos > start;
 }
 
 

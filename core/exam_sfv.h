@@ -47,7 +47,7 @@ bool exam_sfv_skip(exam_sfv_t *f, uint8_t c);
 
 bool exam_sfv_key(exam_sfv_t *f, exam_str_t *key);
 
-/* `-` and 1 to 15 digits, and no Decimal */
+/* 1 to 15 digits, maybe with a minus */
 
 bool exam_sfv_int(exam_sfv_t *f, int64_t *value);
 
