@@ -29,6 +29,8 @@ static char *ngx_http_exam_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_exam_check_bytes(ngx_conf_t *cf, void *post,
     void *data);
+static char *ngx_http_exam_check_buffers(ngx_conf_t *cf, void *post,
+    void *data);
 static ngx_int_t ngx_http_exam_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_exam_init_process(ngx_cycle_t *cycle);
 static void ngx_http_exam_exit_process(ngx_cycle_t *cycle);
@@ -87,6 +89,10 @@ static ngx_conf_num_bounds_t  ngx_http_exam_seconds_bounds = {
 
 static ngx_conf_post_t  ngx_http_exam_bytes_bounds = {
     ngx_http_exam_check_bytes
+};
+
+static ngx_conf_post_t  ngx_http_exam_buffers_bounds = {
+    ngx_http_exam_check_buffers
 };
 
 static ngx_conf_num_bounds_t  ngx_http_exam_segments_bounds = {
@@ -259,6 +265,13 @@ static ngx_command_t  ngx_http_exam_commands[] = {
       offsetof(ngx_http_exam_main_conf_t, upload_min_rate),
       NULL },
 
+    { ngx_string("exam_upload_buffers"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_off_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_exam_main_conf_t, upload_buffers),
+      &ngx_http_exam_buffers_bounds },
+
     { ngx_string("exam_max_segments"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_num_slot,
@@ -370,6 +383,7 @@ ngx_http_exam_create_main_conf(ngx_conf_t *cf)
     mcf->spool_low = NGX_CONF_UNSET;
     mcf->upload_max_active = NGX_CONF_UNSET;
     mcf->upload_min_rate = NGX_CONF_UNSET_SIZE;
+    mcf->upload_buffers = NGX_CONF_UNSET;
     mcf->max_segments = NGX_CONF_UNSET;
     mcf->segment_window = NGX_CONF_UNSET;
     mcf->kind_uploads = NGX_CONF_UNSET;
@@ -453,6 +467,10 @@ ngx_http_exam_limits(ngx_http_exam_main_conf_t *mcf)
 
     if (mcf->journal_reserve == NGX_CONF_UNSET) {
         mcf->journal_reserve = 64 * 1024 * 1024;
+    }
+
+    if (mcf->upload_buffers == NGX_CONF_UNSET) {
+        mcf->upload_buffers = 512 * 1024 * 1024;
     }
 
     if (mcf->spool_low == NGX_CONF_UNSET) {
@@ -600,6 +618,23 @@ ngx_http_exam_check_bytes(ngx_conf_t *cf, void *post, void *data)
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "value must be greater than 0");
+
+    return NGX_CONF_ERROR;
+}
+
+
+/* less than a few uploads hold would make them wait for each other */
+
+static char *
+ngx_http_exam_check_buffers(ngx_conf_t *cf, void *post, void *data)
+{
+    off_t *bytes = data;
+
+    if (*bytes >= 4 * 1024 * 1024) {
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "value must be at least 4m");
 
     return NGX_CONF_ERROR;
 }

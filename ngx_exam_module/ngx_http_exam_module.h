@@ -75,6 +75,7 @@ typedef struct {
     off_t                         spool_low;        /* bytes, 0 = no mark */
     ngx_int_t                     upload_max_active;    /* 0 = no limit */
     size_t                        upload_min_rate;  /* bytes/s, 0 = any */
+    off_t                         upload_buffers;   /* bytes a process */
     ngx_int_t                     max_segments;
     ngx_int_t                     segment_window;
     ngx_int_t                     kind_uploads;

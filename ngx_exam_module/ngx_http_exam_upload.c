@@ -78,6 +78,10 @@ ngx_http_exam_upload_create(ngx_http_request_t *r,
     u->task->event.handler = ngx_http_exam_upload_done;
     u->task->event.log = ngx_cycle->log;
 
+    u->wait.event.data = u;
+    u->wait.event.handler = ngx_http_exam_upload_again;
+    u->wait.event.log = ngx_cycle->log;
+
     u->cln->handler = ngx_http_exam_upload_cleanup;
     u->cln->data = u;
 
@@ -182,8 +186,9 @@ ngx_http_exam_upload_put(ngx_http_exam_upload_t *u, ngx_http_exam_buffer_t *b)
 
     while (b != NULL) {
         next = b->next;
-        ngx_http_exam_buffer_put(b);
         u->held--;
+        u->held_bytes -= b->size;
+        ngx_http_exam_buffer_put(b);
         b = next;
     }
 }
@@ -588,6 +593,8 @@ ngx_http_exam_upload_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable,
         ngx_http_exam_upload_gauge(u->mcf, -1, -u->received, -u->expected);
     }
 
+    ngx_http_exam_buffer_wait_cancel(&u->wait);
+
     if (u->r != NULL) {
         ngx_http_exam_upload_restore(u);
     }
@@ -645,6 +652,8 @@ void
 ngx_http_exam_upload_init(ngx_http_exam_main_conf_t *mcf)
 {
     ngx_http_exam_gauges_t  *own;
+
+    ngx_http_exam_buffers_init((size_t) mcf->upload_buffers);
 
     own = &mcf->zone->shared->gauges[ngx_process_slot];
 

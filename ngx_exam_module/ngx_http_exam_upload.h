@@ -20,7 +20,13 @@
 #include "ngx_http_exam_yield.h"
 
 
-#define NGX_HTTP_EXAM_UPLOAD_RING  4    /* buffers an upload may hold */
+/* an upload may hold so many buffers, and so many bytes in them */
+
+#define NGX_HTTP_EXAM_UPLOAD_RING  4
+#define NGX_HTTP_EXAM_UPLOAD_HELD                                             \
+    (2 * NGX_HTTP_EXAM_BUFFER_LARGE + NGX_HTTP_EXAM_BUFFER_SMALL)
+
+#define NGX_HTTP_EXAM_UPLOAD_FAST  1024     /* bytes a ms: gets large ones */
 
 
 typedef enum {
@@ -135,7 +141,9 @@ struct ngx_http_exam_upload_s {
     ngx_http_exam_buffer_t          **last;
     ngx_http_exam_buffer_t           *writing;  /* the task's */
     ngx_uint_t                        held;     /* buffers in all three */
-    size_t                            room;     /* of `current` in use */
+    size_t                            held_bytes;
+    ngx_msec_t                        filling;  /* since then, `current` */
+    ngx_http_exam_buffer_wait_t       wait;     /* for one, when all are out */
     ngx_buf_t                         saved;    /* rb->buf as nginx made it */
 
     ngx_thread_task_t                *task;
@@ -162,6 +170,7 @@ struct ngx_http_exam_upload_s {
 
     unsigned                          busy:1;   /* a task is in flight */
     unsigned                          eof:1;
+    unsigned                          fast:1;   /* as of the last buffer */
     unsigned                          in_place:1;   /* recv into the ring */
     unsigned                          swapped:1;    /* rb->buf is changed */
     unsigned                          counted:1;    /* in active_uploads */
@@ -311,6 +320,10 @@ ngx_int_t ngx_http_exam_upload_receive(ngx_http_exam_upload_t *u);
 /* from the connection into the ring, until one of them has no more */
 
 void ngx_http_exam_upload_pump(ngx_http_exam_upload_t *u);
+
+/* a buffer is free that was waited for */
+
+void ngx_http_exam_upload_again(ngx_event_t *ev);
 
 /* hands full buffers to a thread, if none is at work; at the end the hash */
 

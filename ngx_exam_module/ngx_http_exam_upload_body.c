@@ -22,6 +22,7 @@ static void ngx_http_exam_upload_read(ngx_http_request_t *r);
 static ngx_int_t ngx_http_exam_upload_take(ngx_http_exam_upload_t *u);
 static ngx_int_t ngx_http_exam_upload_piece(ngx_http_exam_upload_t *u);
 static ngx_int_t ngx_http_exam_upload_room(ngx_http_exam_upload_t *u);
+static ngx_int_t ngx_http_exam_upload_buffer(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_idle(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_eof(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_push(ngx_http_exam_upload_t *u);
@@ -129,7 +130,7 @@ ngx_http_exam_upload_pump(ngx_http_exam_upload_t *u)
 
         /* a buffer a turn, so that others do not wait for this client */
 
-        if (u->received - start >= NGX_HTTP_EXAM_BUFFER_SIZE
+        if (u->received - start >= NGX_HTTP_EXAM_BUFFER_LARGE
             && rev->ready && r->http_version < NGX_HTTP_VERSION_20)
         {
             ngx_post_event(rev, &ngx_posted_next_events);
@@ -184,7 +185,7 @@ ngx_http_exam_upload_take(ngx_http_exam_upload_t *u)
             }
 
             to = u->current;
-            n = ngx_min(u->piece.len, u->room - to->len);
+            n = ngx_min(u->piece.len, to->room - to->len);
 
             if ((off_t) n > u->limit - u->received) {
                 return NGX_DECLINED;
@@ -204,7 +205,7 @@ ngx_http_exam_upload_take(ngx_http_exam_upload_t *u)
 
             ngx_http_exam_upload_gauge(u->mcf, 0, n, -come);
 
-            if (to->len == u->room) {
+            if (to->len == to->room) {
                 ngx_http_exam_upload_push(u);
             }
         }
@@ -267,26 +268,16 @@ ngx_http_exam_upload_piece(ngx_http_exam_upload_t *u)
 static ngx_int_t
 ngx_http_exam_upload_room(ngx_http_exam_upload_t *u)
 {
+    ngx_int_t                rc;
     ngx_buf_t               *b;
     ngx_http_exam_buffer_t  *to;
 
     if (u->current == NULL) {
+        rc = ngx_http_exam_upload_buffer(u);
 
-        if (u->held == NGX_HTTP_EXAM_UPLOAD_RING) {
-            return NGX_AGAIN;
+        if (rc != NGX_OK) {
+            return rc;
         }
-
-        u->current = ngx_http_exam_buffer_get();
-        if (u->current == NULL) {
-            return NGX_ERROR;
-        }
-
-        u->held++;
-
-        /* behind a prefix that ends within a block: back to the alignment */
-
-        u->room = NGX_HTTP_EXAM_BUFFER_SIZE
-                  - (u->base + u->received) % NGX_HTTP_EXAM_WRITER_ALIGN;
     }
 
     if (u->in_place) {
@@ -296,12 +287,72 @@ ngx_http_exam_upload_room(ngx_http_exam_upload_t *u)
         b->start = to->data;
         b->pos = to->data + to->len;
         b->last = b->pos;
-        b->end = to->data + u->room;
+        b->end = to->data + to->room;
 
         u->swapped = 1;
     }
 
     return NGX_OK;
+}
+
+
+/* NGX_AGAIN: later, after a write of ours or when another upload gives one */
+
+static ngx_int_t
+ngx_http_exam_upload_buffer(ngx_http_exam_upload_t *u)
+{
+    size_t                   size;
+    ngx_uint_t               full;
+    ngx_http_exam_buffer_t  *b;
+
+    size = u->fast ? NGX_HTTP_EXAM_BUFFER_LARGE : NGX_HTTP_EXAM_BUFFER_SMALL;
+
+    if (u->held == NGX_HTTP_EXAM_UPLOAD_RING
+        || u->held_bytes + size > NGX_HTTP_EXAM_UPLOAD_HELD)
+    {
+        return NGX_AGAIN;
+    }
+
+    b = ngx_http_exam_buffer_get(u->fast ? NGX_HTTP_EXAM_LARGE
+                                         : NGX_HTTP_EXAM_SMALL, &full);
+
+    if (b == NULL && full) {
+        ngx_http_exam_count(u->mcf, upload_waits_total, 1);
+        ngx_http_exam_buffer_wait(&u->wait);
+        return NGX_AGAIN;
+    }
+
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* behind a prefix that ends within a block: back to the alignment */
+
+    b->room -= (u->base + u->received) % NGX_HTTP_EXAM_WRITER_ALIGN;
+
+    u->current = b;
+    u->held++;
+    u->held_bytes += b->size;
+    u->filling = ngx_current_msec;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_exam_upload_again(ngx_event_t *ev)
+{
+    ngx_connection_t        *c;
+    ngx_http_exam_upload_t  *u = ev->data;
+
+    c = u->r->connection;
+    ngx_http_set_log_request(c->log, u->r);
+
+    ngx_http_exam_upload_pump(u);
+
+    ngx_http_run_posted_requests(c);
+
+    ngx_http_exam_buffers_wake();
 }
 
 
@@ -341,9 +392,14 @@ ngx_http_exam_upload_eof(ngx_http_exam_upload_t *u)
 }
 
 
+/* full, or the last one; how long it took tells what the next one is */
+
 static void
 ngx_http_exam_upload_push(ngx_http_exam_upload_t *u)
 {
+    u->fast = u->current->len / NGX_HTTP_EXAM_UPLOAD_FAST
+              >= ngx_current_msec - u->filling;
+
     *u->last = u->current;
     u->last = &u->current->next;
     u->current = NULL;

@@ -296,6 +296,13 @@ refused('exam_upload_max_active', '' => $number,
              'x', '-1', '1k', '""'));
 is_duplicate('exam_upload_max_active', '1');
 
+taken('exam_upload_buffers', '4m', '4096k', '1g');
+refused('exam_upload_buffers', '' => $number,
+        (map { ($_ => qr/"exam_upload_buffers" directive invalid value/) }
+             'x', '-1', '""'), '0' => qr/value must be at least 4m/,
+        '3m' => qr/value must be at least 4m/);
+is_duplicate('exam_upload_buffers', '8m');
+
 taken('exam_upload_min_rate', '0', '1k', '1m');
 refused('exam_upload_min_rate', '' => $number,
         (map { ($_ => qr/"exam_upload_min_rate" directive invalid value/) }
