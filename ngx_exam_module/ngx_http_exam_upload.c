@@ -79,7 +79,7 @@ ngx_http_exam_upload_create(ngx_http_request_t *r,
     u->task->event.log = ngx_cycle->log;
 
     u->wait.event.data = u;
-    u->wait.event.handler = ngx_http_exam_upload_again;
+    u->wait.event.handler = ngx_http_exam_upload_refill;
     u->wait.event.log = ngx_cycle->log;
 
     u->cln->handler = ngx_http_exam_upload_cleanup;

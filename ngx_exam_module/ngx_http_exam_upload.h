@@ -323,7 +323,7 @@ void ngx_http_exam_upload_pump(ngx_http_exam_upload_t *u);
 
 /* a buffer is free that was waited for */
 
-void ngx_http_exam_upload_again(ngx_event_t *ev);
+void ngx_http_exam_upload_refill(ngx_event_t *ev);
 
 /* hands full buffers to a thread, if none is at work; at the end the hash */
 

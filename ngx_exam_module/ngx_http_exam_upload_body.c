@@ -340,7 +340,7 @@ ngx_http_exam_upload_buffer(ngx_http_exam_upload_t *u)
 
 
 void
-ngx_http_exam_upload_again(ngx_event_t *ev)
+ngx_http_exam_upload_refill(ngx_event_t *ev)
 {
     ngx_connection_t        *c;
     ngx_http_exam_upload_t  *u = ev->data;
