@@ -22,4 +22,4 @@ export ASAN_OPTIONS=quarantine_size_mb=32:detect_leaks=0
 export UBSAN_OPTIONS=print_stacktrace=1
 export EXAM_FUZZ_ROOT=$ROOT EXAM_FUZZ_DIR=$FUZZ
 
-exec nice -n 5 "$ROOT/var/build/fuzz/fuzz/$TARGET" "${options[@]}" "$@"
+exec nice -n 10 "$ROOT/var/build/fuzz/fuzz/$TARGET" "${options[@]}" "$@"

@@ -5,6 +5,8 @@
 . "$ROOT/util/build.sh"
 # shellcheck source=util/fuzz.sh
 . "$ROOT/util/fuzz.sh"
+# shellcheck source=util/prove.sh
+. "$ROOT/util/prove.sh"
 # shellcheck source=util/clients.sh
 . "$ROOT/util/clients.sh"
 
@@ -17,7 +19,11 @@ usage: ./build.sh test [--dynamic] [--asan] [--clang] [PART|FILE...]
        ./build.sh test fault [--minutes N]
        ./build.sh test mutations [NAME...]
 
-Builds and runs tests; the last lines are prove's, exit 0 when all passed.
+Builds and runs tests; exit 0 when all passed.  Up to 5 files that fail among
+others are run once more, one at a time; those that then pass are named in the
+last lines, and what all said before is in var/test/first.log.  There is no
+second run for what searches by chance (t/fuzz, the storm), nor after a crash or
+a sanitizer's report.
 Every test has servers of its own on free ports; a running stack stays as it
 is.
 
@@ -63,7 +69,7 @@ installed from Debian, the others from npm's registry into var/clients.
 `valgrind` runs the files that consist of Test::Nginx's blocks under valgrind;
 any report is a failure.
 
-  JOBS=2      how many tests run at a time
+  JOBS=2      how many tests run at a time, besides a search of t/fuzz
   EXAM_FUZZ_SECONDS=60    for each target of t/fuzz, at most 800
   TEST_NGINX_USE_HUP=1, TEST_NGINX_USE_VALGRIND=1, ...: see Test::Nginx
 END
@@ -124,7 +130,7 @@ cmd_test()
 
     unlock_made
     cd "$ROOT"
-    exec prove -j "${JOBS:-2}" "${TESTS[@]}" </dev/null
+    prove_all
 }
 
 
