@@ -40,7 +40,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import upload_memory
 import upload_rate
 import upload_takeover
-from lib import Folder, machine, result
+from lib import Folder, fail, machine, result
 from upload_servers import Load
 
 PARTS = {
@@ -126,10 +126,19 @@ def main():
         print(f"note: others use {others:.0%} of this machine; CPU a GB is"
               " what to look at, times and MB/s mean little", flush=True)
     load = Load(Folder("upload"))
-    figures = {}
+    figures, broken = {}, []
     for part in PARTS:
-        if part in options.only:
+        if part not in options.only:
+            continue
+        try:
             figures[part] = PARTS[part][0](load, options)
+        except SystemExit as error:
+
+            # a signal ends it all, a part that broke does not
+            if not isinstance(error.code, str):
+                raise
+            print(f"{part}: {error.code}", file=sys.stderr, flush=True)
+            broken.append(part)
 
     rows = []
     for part, each in figures.items():
@@ -142,6 +151,8 @@ def main():
                                  "at_most" if limit > 0 else "at_least":
                                  abs(limit), "unit": unit}
                                 for what, value, limit, unit in rows]})
+    if broken:
+        fail("broken: " + ", ".join(broken))
 
 
 if __name__ == "__main__":

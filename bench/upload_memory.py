@@ -1,6 +1,8 @@
 """bench upload: what nginx's worker process holds for uploads under way."""
 
 import json
+import os
+import signal
 import subprocess
 import time
 
@@ -9,6 +11,15 @@ from upload_servers import SEGMENT, Exam, Sampler
 
 SLOW_RATE = 20 * 1024
 TRIMMED_S = 15
+
+
+# a connection an upload: curl 7.88 cannot use one twice for HTTP/2 uploads
+H2 = """n=0
+while curl -sS --http2-prior-knowledge --fail -o /dev/null -T "$1" \\
+    -H "Content-Type: video/webm" -H "Authorization: Bearer $2" "$3$n"
+do
+    n=$((n + 1))
+done"""
 
 
 def h2(load, server, clients, seconds):
@@ -20,19 +31,19 @@ def h2(load, server, clients, seconds):
     first = load.take(clients)
     running = [subprocess.Popen(
         ["setpriv", "--pdeathsig", "TERM", "taskset", "-c", str(LOAD_CPU),
-         "curl", "-sS", "--http2-prior-knowledge", "--fail", "-o", "/dev/null",
-         "-T", body, "-H", "Content-Type: video/webm",
-         "-H", f"Authorization: Bearer {load.token(first + i)}",
-         f"http://127.0.0.1:{server.port2}{server.path}[0-999]"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        for i in range(clients)]
+         "sh", "-c", H2, "sh", body, load.token(first + i),
+         f"http://127.0.0.1:{server.port2}{server.path}"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        start_new_session=True) for i in range(clients)]
     time.sleep(seconds)
+    ended = [curl for curl in running if curl.poll() is not None]
     for curl in running:
-        if curl.poll() is not None:
-            fail(f"curl, HTTP/2: {curl.stderr.read().strip()}")
+        if curl not in ended:
+            os.killpg(curl.pid, signal.SIGTERM)
     for curl in running:
-        curl.terminate()
         curl.wait(10)
+    if ended:
+        fail(f"curl, HTTP/2: {ended[0].stderr.readline().strip()}")
 
 
 def active(load, server, base, clients, seconds, http2):
