@@ -1,12 +1,22 @@
 
 /*
- * CRC32C by one table, a byte a step: records are a few hundred bytes.  The
- * table is that of the reflected polynomial 0x82f63b78; the unit test makes it
- * anew bit by bit.
+ * CRC32C, by the instruction that x86-64 has for it since SSE 4.2, eight bytes
+ * a step: records of presence are made on the event loop.  Elsewhere by one
+ * table, a byte a step.  The table is that of the reflected polynomial
+ * 0x82f63b78; the unit test makes it anew bit by bit.
  */
 
 
 #include "exam_crc32c.h"
+
+#include <string.h>
+
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define EXAM_CRC32C_SSE  1
+
+static uint32_t exam_crc32c_sse(uint32_t crc, const void *data, size_t len);
+#endif
 
 
 static const uint32_t  exam_crc32c_table[256] = {
@@ -80,6 +90,19 @@ static const uint32_t  exam_crc32c_table[256] = {
 uint32_t
 exam_crc32c(uint32_t crc, const void *data, size_t len)
 {
+#ifdef EXAM_CRC32C_SSE
+    if (__builtin_cpu_supports("sse4.2")) {
+        return exam_crc32c_sse(crc, data, len);
+    }
+#endif
+
+    return exam_crc32c_bytes(crc, data, len);
+}
+
+
+uint32_t
+exam_crc32c_bytes(uint32_t crc, const void *data, size_t len)
+{
     const uint8_t  *p;
 
     p = data;
@@ -91,3 +114,33 @@ exam_crc32c(uint32_t crc, const void *data, size_t len)
 
     return ~crc;
 }
+
+
+#ifdef EXAM_CRC32C_SSE
+
+__attribute__((target("sse4.2")))
+static uint32_t
+exam_crc32c_sse(uint32_t crc, const void *data, size_t len)
+{
+    uint64_t        eight, c;
+    const uint8_t  *p;
+
+    p = data;
+    c = (uint32_t) ~crc;
+
+    for ( /* void */ ; len >= sizeof(eight); len -= sizeof(eight)) {
+        memcpy(&eight, p, sizeof(eight));
+        c = __builtin_ia32_crc32di(c, eight);
+        p += sizeof(eight);
+    }
+
+    crc = (uint32_t) c;
+
+    while (len--) {
+        crc = __builtin_ia32_crc32qi(crc, *p++);
+    }
+
+    return ~crc;
+}
+
+#endif

@@ -17,5 +17,9 @@
 
 uint32_t exam_crc32c(uint32_t crc, const void *data, size_t len);
 
+/* the same without help of the processor's */
+
+uint32_t exam_crc32c_bytes(uint32_t crc, const void *data, size_t len);
+
 
 #endif /* EXAM_CRC32C_H_INCLUDED */

@@ -39,7 +39,7 @@ static exam_err_e ngx_http_exam_beat_parse(ngx_http_request_t *r,
     exam_str_t body, exam_beat_t *beat);
 static ngx_int_t ngx_http_exam_beat_peek(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_beat_token_t *token);
-static void ngx_http_exam_beat_fetch(const ngx_http_exam_beat_token_t *token);
+static void ngx_http_exam_beat_fetch(const ngx_http_exam_session_t *s);
 static exam_err_e ngx_http_exam_beat_session(ngx_http_request_t *r,
     const ngx_http_exam_beat_token_t *token, const exam_beat_t *beat,
     int64_t now, ngx_http_exam_beat_reply_t *reply);
@@ -103,17 +103,21 @@ ngx_http_exam_beat(ngx_http_request_t *r, exam_str_t body)
         return ngx_http_exam_problem(r, EXAM_ERR_TOKEN_INVALID, NULL);
     }
 
+    /*
+     * In a large zone the bucket is far away, and so is the node behind it: the
+     * one is on its way while the head of the reply is written, the other then
+     * while the body is parsed.
+     */
+
+    out = ngx_http_exam_beat_head(r);
+    ngx_http_exam_beat_fetch(*token.bucket);
+
     if (!exam_beat_parse_fast(body, &mcf->kinds, &beat)) {
         err = ngx_http_exam_beat_parse(r, body, &beat);
         if (err != EXAM_OK) {
             return ngx_http_exam_problem(r, err, NULL);
         }
     }
-
-    /* the head of the reply is written while the node is on its way */
-
-    ngx_http_exam_beat_fetch(&token);
-    out = ngx_http_exam_beat_head(r);
 
     reply.presence.present = 0;
     reply.presence.gap = 0;
@@ -181,11 +185,6 @@ ngx_http_exam_beat_parse(ngx_http_request_t *r, exam_str_t body,
 }
 
 
-/*
- * In a large zone the bucket is far away, and so is the node behind it: the one
- * is asked for here and has come when the body has been parsed, the other then.
- */
-
 static ngx_int_t
 ngx_http_exam_beat_peek(ngx_http_exam_main_conf_t *mcf,
     ngx_http_exam_beat_token_t *token)
@@ -219,12 +218,12 @@ ngx_http_exam_beat_peek(ngx_http_exam_main_conf_t *mcf,
  */
 
 static void
-ngx_http_exam_beat_fetch(const ngx_http_exam_beat_token_t *token)
+ngx_http_exam_beat_fetch(const ngx_http_exam_session_t *s)
 {
-    u_char      *node;
-    ngx_uint_t   i;
+    ngx_uint_t     i;
+    const u_char  *node;
 
-    node = (u_char *) *token->bucket;
+    node = (const u_char *) s;
 
     if (node == NULL) {
         return;
@@ -328,13 +327,18 @@ ngx_http_exam_beat_known_locked(const ngx_http_exam_beat_token_t *token,
 
     for (s = *token->bucket; s; s = s->next) {
 
-        if (s->token_len == token->text.len && s->mark == token->mark
+        /* strangers are told by the node's first line alone */
+
+        if (exam_sid_hash(s->sid) == token->hash
+            && s->token_len == token->text.len && s->mark == token->mark
             && ngx_memcmp(s->data + s->student_len, token->text.data,
                           token->text.len)
                == 0)
         {
             return s->exp > now / 1000 ? s : NULL;
         }
+
+        ngx_http_exam_beat_fetch(s->next);
     }
 
     return NULL;

@@ -241,10 +241,12 @@ ngx_http_exam_shard_create(ngx_http_exam_shard_t *shard)
 
     each = NGX_HTTP_EXAM_NODE_SIZE + sizeof(ngx_http_exam_segs_t)
            + sizeof(ngx_http_exam_held_t) + sizeof(ngx_http_exam_delivery_t)
-           + 2 * sizeof(void *);
+           + 3 * sizeof(void *);
     n = free / each;
 
-    for (buckets = 1; buckets * 2 <= n; buckets *= 2) { /* void */ }
+    /* up to three buckets a session: most are the first in theirs */
+
+    for (buckets = 1; buckets * 2 <= 3 * n; buckets *= 2) { /* void */ }
 
     sh->mask = buckets - 1;
     sh->buckets = ngx_slab_calloc(shpool, buckets * sizeof(void *));
@@ -391,9 +393,9 @@ ngx_http_exam_zone_shard(ngx_http_exam_zone_t *zone,
 ngx_http_exam_shard_t *
 ngx_http_exam_zone_shard_of(ngx_http_exam_zone_t *zone, uint32_t hash)
 {
-    /* the low bits choose the bucket, so the shard takes the high ones */
+    /* the low bits choose the bucket, so the shard takes the highest */
 
-    return &zone->shards[(hash >> 16) % zone->n];
+    return &zone->shards[(uint64_t) hash * zone->n >> 32];
 }
 
 

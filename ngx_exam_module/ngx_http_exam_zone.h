@@ -233,50 +233,55 @@ typedef struct {
 } ngx_http_exam_bucket_t;
 
 
+/*
+ * In the order of a heartbeat's way through it, by lines of the cache.  The
+ * first line tells the session of a token from others of its bucket, the third
+ * is only read as a rule, the fourth is the flush's.
+ */
+
 struct ngx_http_exam_session_s {
     ngx_http_exam_session_t      *next;     /* chain of the bucket */
     uint8_t                       sid[EXAM_SID_LEN];
-    ngx_http_exam_session_t      *dirty_next;
-    ngx_queue_t                   queue;    /* in one of the places */
-    ngx_http_exam_segs_t         *segs;     /* NULL until the first upload */
-    ngx_http_exam_delivery_t     *delivery; /* NULL until the first command */
-
-    uint64_t                      gen;
-    uint64_t                      seq;
-    int64_t                       login_at; /* ms */
-    int64_t                       first_beat;   /* since the last flush */
-    int64_t                       last_beat;
-    int64_t                       longest_gap;  /* since the last flush */
-    int64_t                       exp;      /* of the token seen last, s */
-    uint32_t                      changes;  /* bumped by each mutation */
-    uint32_t                      bumped;   /* when last moved to the head, s */
-    uint32_t                      awaits;   /* news of `stored`, till then */
-    uint32_t                      fresh;    /* the round it waits for, or 0 */
-
     uint32_t                      mark;     /* of the kept token's key */
-    int32_t                       extra_s;
-    int32_t                       stored[EXAM_KINDS_MAX];
-    ngx_http_exam_bucket_t        beats;
-    ngx_http_exam_bucket_t        polls;
-
+    uint16_t                      token_len;    /* 0 = none kept */
+    uint8_t                       student_len;
     uint8_t                       exam;     /* index in the shard's exams */
     uint8_t                       place;    /* ngx_http_exam_place_e */
     uint8_t                       ended;    /* exam_ended_e */
     uint8_t                       flags;    /* EXAM_FLAG_* */
-    unsigned                      dirty:1;  /* in the dirty queue */
-    unsigned                      flushing:1;   /* its row is on the way */
-    unsigned                      has_state:1;  /* state not yet flushed */
-    unsigned                      stated:1; /* has ever sent a state */
-    unsigned                      known:1;  /* Redis has answered for it */
-    unsigned                      beaten:1; /* has had a heartbeat */
-    unsigned                      cold:1;   /* beats before are not known */
-    unsigned                      tried:1;  /* told of attempts at the first */
+    uint8_t                       dirty:1;  /* in the dirty queue */
+    uint8_t                       flushing:1;   /* its row is on the way */
+    uint8_t                       has_state:1;  /* state not yet flushed */
+    uint8_t                       stated:1; /* has ever sent a state */
+    uint8_t                       known:1;  /* Redis has answered for it */
+    uint8_t                       beaten:1; /* has had a heartbeat */
+    uint8_t                       cold:1;   /* beats before are not known */
+    uint8_t                       tried:1;  /* told of attempts at the first */
+    uint32_t                      changes;  /* bumped by each mutation */
+    int64_t                       exp;      /* of the token seen last, s */
+    int64_t                       last_beat;
+    uint64_t                      seq;
+
+    int64_t                       first_beat;   /* since the last flush */
+    int64_t                       longest_gap;  /* since the last flush */
+    exam_offset_t                 clock;    /* and what the journal has */
+    ngx_http_exam_bucket_t        beats;
+    int32_t                       stored[EXAM_KINDS_MAX];
 
     exam_beat_state_t             state;
-    exam_offset_t                 clock;    /* and what the journal has */
+    int32_t                       extra_s;
+    uint32_t                      bumped;   /* when last moved to the head, s */
 
-    uint8_t                       student_len;
-    uint16_t                      token_len;    /* 0 = none kept */
+    ngx_http_exam_segs_t         *segs;     /* NULL until the first upload */
+    ngx_http_exam_delivery_t     *delivery; /* NULL until the first command */
+    ngx_http_exam_session_t      *dirty_next;
+    ngx_queue_t                   queue;    /* in one of the places */
+    uint64_t                      gen;
+    int64_t                       login_at; /* ms */
+    uint32_t                      awaits;   /* news of `stored`, till then */
+    uint32_t                      fresh;    /* the round it waits for, or 0 */
+
+    ngx_http_exam_bucket_t        polls;
     uint8_t                       data[1];  /* student, token behind header */
 };
 

@@ -169,7 +169,7 @@ static void
 test_crc(void)
 {
     size_t    i;
-    uint8_t   data[48];
+    uint8_t   data[64];
     uint32_t  crc, table;
 
     /* RFC 3720 appendix B.4, bytes of the CRC in the order of a number */
@@ -213,12 +213,28 @@ test_crc(void)
             table = (table >> 1) ^ ((table & 1) ? 0x82f63b78u : 0);
         }
 
-        if (exam_crc32c(0, data, 1) != ~(table ^ 0x00ffffffu)) {
+        if (exam_crc32c(0, data, 1) != ~(table ^ 0x00ffffffu)
+            || exam_crc32c_bytes(0, data, 1) != ~(table ^ 0x00ffffffu))
+        {
             break;
         }
     }
 
     tap_is((int64_t) i, 256, "each byte alone");
+
+    /* the instruction takes eight at a time, from anywhere */
+
+    for (i = 0; i < 512; i++) {
+        data[i % 64] = (uint8_t) (i * 151 + i / 7);
+
+        if (exam_crc32c((uint32_t) i, data + i % 9, i % 55)
+            != exam_crc32c_bytes((uint32_t) i, data + i % 9, i % 55))
+        {
+            break;
+        }
+    }
+
+    tap_is((int64_t) i, 512, "with the processor's help and without");
 }
 
 
