@@ -532,7 +532,8 @@ test_attachments(void)
     static const char *const  bad[] = {
         "", "a", "a/", "/b", "a/b/c", "a /b", " a/b", "a/b c", "a/b,c/d",
         "a/b;c", "a/b;c=", "a/b; =d", "a/b;c=\"d", "a/b;c=\"d\\\"",
-        "a/b;c=\"d\"e", "a/b;c=\";d=e", "a/b;c=d e=f", "a/b\t", "<a>/b", "a/\xc3\xa4"
+        "a/b;c=\"d\"e", "a/b;c=\";d=e",
+        "a/b;c=d e=f", "a/b\t", "<a>/b", "a/\xc3\xa4"
     };
 
     for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {

@@ -280,6 +280,10 @@ test_bounds(void)
     field[EXAM_METADATA_MAX / 2] = '\0';
     tap_is(metadata(field, &m), EXAM_OK, "half of it of quotes");
 
+    memset(field, '"', EXAM_METADATA_MAX / 2 + 1);
+    field[EXAM_METADATA_MAX / 2 + 1] = '\0';
+    refused(field, EXAM_ERR_HEADERS_TOO_LARGE);
+
     memset(field, '\\', EXAM_METADATA_MAX / 2 + 1);
     field[EXAM_METADATA_MAX / 2 + 1] = '\0';
     refused(field, EXAM_ERR_HEADERS_TOO_LARGE);
