@@ -158,7 +158,7 @@ exam_sfv_int(exam_sfv_t *f, int64_t *value)
 
     *value = negative ? -n : n;
 
-    return true;
+    return f->pos > start;
 }
 
 
