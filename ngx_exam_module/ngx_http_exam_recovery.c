@@ -12,8 +12,8 @@
 #define _GNU_SOURCE
 #endif
 
+#include "ngx_http_exam_part.h"
 #include "ngx_http_exam_recovery.h"
-#include "ngx_http_exam_writer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +35,14 @@ static void ngx_http_exam_recovery_mark(ngx_http_exam_recovery_t *rec,
     exam_str_t id);
 static void ngx_http_exam_recovery_part(ngx_http_exam_recovery_t *rec,
     exam_str_t id, exam_str_t suffix);
+static void ngx_http_exam_recovery_resumable(ngx_http_exam_recovery_t *rec,
+    exam_str_t id);
+static int ngx_http_exam_recovery_old(ngx_http_exam_recovery_t *rec,
+    exam_spool_e what, exam_str_t id, time_t age);
+static time_t ngx_http_exam_recovery_touched(ngx_http_exam_recovery_t *rec,
+    exam_spool_e what, exam_str_t id);
+static int ngx_http_exam_recovery_place(ngx_http_exam_recovery_t *rec,
+    char *dir, size_t size);
 static int ngx_http_exam_recovery_final(ngx_http_exam_recovery_t *rec,
     exam_str_t id);
 static int ngx_http_exam_recovery_read(ngx_http_exam_recovery_t *rec,
@@ -64,6 +72,7 @@ ngx_http_exam_recovery_run(ngx_http_exam_recovery_t *rec)
 
     rec->finished = 0;
     rec->removed = 0;
+    rec->expired = 0;
     rec->error = 0;
 
     fd = openat(rec->spool, NGX_HTTP_EXAM_RECOVERY_LOCK,
@@ -180,15 +189,17 @@ ngx_http_exam_recovery_mark(ngx_http_exam_recovery_t *rec, exam_str_t id)
 
 
 /*
- * part/: the upload of a dead owner was never acknowledged.  A manifest that is
- * not final belongs to an upload that can be resumed and stays with its part.
+ * part/: the upload of a dead owner was never acknowledged.  One that can be
+ * resumed stays with its manifest until it expires.
  */
 
 static void
 ngx_http_exam_recovery_part(ngx_http_exam_recovery_t *rec, exam_str_t id,
     exam_str_t suffix)
 {
-    int  fd;
+    int                    fd, rc;
+    char                   name[EXAM_SPOOL_NAME_MAX];
+    ngx_http_exam_found_t  found;
 
     if (exam_str_eq(suffix, exam_str(".part"))) {
 
@@ -197,15 +208,37 @@ ngx_http_exam_recovery_part(ngx_http_exam_recovery_t *rec, exam_str_t id,
             return;
         }
 
-        if (!ngx_http_exam_recovery_has(rec, EXAM_SPOOL_PART_INFO, id)
-            || ngx_http_exam_recovery_final(rec, id) == 1)
-        {
+        if (!exam_spool_name(name, EXAM_SPOOL_PART_INFO, id)) {
+            (void) close(fd);
+            return;
+        }
+
+        rc = ngx_http_exam_recovery_read(rec, name, &found);
+
+        if (rc == 1 && found.manifest.protocol != EXAM_PROTOCOL_NONE) {
+            (void) close(fd);
+            ngx_http_exam_recovery_resumable(rec, id);
+            return;
+        }
+
+        if (rc == 0 || (rc == 1 && found.manifest.final)) {
             ngx_http_exam_recovery_unlink(rec, EXAM_SPOOL_PART_TMP, id);
             ngx_http_exam_recovery_unlink(rec, EXAM_SPOOL_PART_INFO, id);
             ngx_http_exam_recovery_unlink(rec, EXAM_SPOOL_PART, id);
         }
 
         (void) close(fd);
+        return;
+    }
+
+    if (exam_str_eq(suffix, exam_str(".gone"))) {
+
+        if (ngx_http_exam_recovery_old(rec, EXAM_SPOOL_PART_GONE, id,
+                                       rec->forget))
+        {
+            ngx_http_exam_recovery_unlink(rec, EXAM_SPOOL_PART_GONE, id);
+        }
+
         return;
     }
 
@@ -223,6 +256,81 @@ ngx_http_exam_recovery_part(ngx_http_exam_recovery_t *rec, exam_str_t id,
     } else if (exam_str_eq(suffix, exam_str(".info"))) {
         ngx_http_exam_recovery_unlink(rec, EXAM_SPOOL_PART_INFO, id);
     }
+}
+
+
+/* what whoever takes it over would do, and then it is let go again */
+
+static void
+ngx_http_exam_recovery_resumable(ngx_http_exam_recovery_t *rec, exam_str_t id)
+{
+    uint8_t                 arena[EXAM_MANIFEST_ARENA];
+    ngx_http_exam_writer_t  w;
+
+    ngx_http_exam_writer_init(&w);
+
+    w.spool = rec->spool;
+    w.ready = rec->ready;
+    w.boot = rec->boot;
+    w.expire = rec->expire;
+    w.arena = arena;
+    w.resumable = 1;
+    w.manifest.id = id;
+
+    switch (ngx_http_exam_part_acquire(&w)) {
+
+    case NGX_HTTP_EXAM_PART_OWNED:
+        (void) ngx_http_exam_part_close(&w);
+        break;
+
+    case NGX_HTTP_EXAM_PART_COMPLETE:
+        rec->finished++;
+        break;
+
+    case NGX_HTTP_EXAM_PART_GONE:
+        rec->expired++;
+        break;
+
+    case NGX_HTTP_EXAM_PART_FAILED:
+        errno = w.error;
+        ngx_http_exam_recovery_failed(rec, w.call, "part");
+        break;
+
+    case NGX_HTTP_EXAM_PART_BUSY:
+    case NGX_HTTP_EXAM_PART_NONE:
+        break;
+    }
+}
+
+
+static int
+ngx_http_exam_recovery_old(ngx_http_exam_recovery_t *rec, exam_spool_e what,
+    exam_str_t id, time_t age)
+{
+    time_t  touched;
+
+    touched = ngx_http_exam_recovery_touched(rec, what, id);
+
+    return touched != 0 && time(NULL) - touched >= age;
+}
+
+
+/* 0: not known */
+
+static time_t
+ngx_http_exam_recovery_touched(ngx_http_exam_recovery_t *rec,
+    exam_spool_e what, exam_str_t id)
+{
+    char         name[EXAM_SPOOL_NAME_MAX];
+    struct stat  st;
+
+    if (!exam_spool_name(name, what, id)
+        || fstatat(rec->spool, name, &st, 0) != 0)
+    {
+        return 0;
+    }
+
+    return st.st_mtime;
 }
 
 
@@ -249,22 +357,22 @@ unsigned
 ngx_http_exam_recovery_next(ngx_http_exam_recovery_t *rec)
 {
     int                     n;
-    char                    name[EXAM_SPOOL_NAME_MAX];
+    char                    dir[16], name[EXAM_SPOOL_NAME_MAX];
+    time_t                  part;
     exam_str_t              id, suffix;
     struct dirent          *de;
     ngx_http_exam_found_t  *found;
-
-    static const char  *places[] = { "ready", "work" };
 
     ngx_http_exam_writer_nice();
 
     rec->nfound = 0;
     rec->error = 0;
 
-    while (rec->nfound < NGX_HTTP_EXAM_RECOVERY_BATCH && rec->place < 2) {
-
+    while (rec->nfound < NGX_HTTP_EXAM_RECOVERY_BATCH
+           && ngx_http_exam_recovery_place(rec, dir, sizeof(dir)))
+    {
         if (rec->dir == NULL) {
-            rec->dir = ngx_http_exam_recovery_opendir(rec, places[rec->place]);
+            rec->dir = ngx_http_exam_recovery_opendir(rec, dir);
         }
 
         de = rec->dir ? readdir(rec->dir) : NULL;
@@ -281,22 +389,62 @@ ngx_http_exam_recovery_next(ngx_http_exam_recovery_t *rec)
             continue;
         }
 
-        n = snprintf(name, sizeof(name), "%s/%s", places[rec->place],
-                     de->d_name);
+        n = snprintf(name, sizeof(name), "%s/%s", dir, de->d_name);
         if (n >= (int) sizeof(name)) {
             continue;
         }
 
         found = &rec->found[rec->nfound];
 
-        if (ngx_http_exam_recovery_read(rec, name, found) == 1
-            && found->manifest.final)
+        if (ngx_http_exam_recovery_read(rec, name, found) != 1) {
+            continue;
+        }
+
+        if (dir[0] != 'p') {
+            rec->nfound += found->manifest.final;
+            continue;
+        }
+
+        if (found->manifest.final
+            || found->manifest.protocol == EXAM_PROTOCOL_NONE)
         {
+            continue;
+        }
+
+        part = ngx_http_exam_recovery_touched(rec, EXAM_SPOOL_PART, id);
+
+        if (part != 0) {
+            found->touched = ngx_http_exam_recovery_touched(
+                                 rec, EXAM_SPOOL_PART_INFO, id);
+
+            if (found->touched < part) {
+                found->touched = part;
+            }
+
             rec->nfound++;
         }
     }
 
     return rec->nfound;
+}
+
+
+/* ready/, work/, then part/ with its 256 directories; 0: no more */
+
+static int
+ngx_http_exam_recovery_place(ngx_http_exam_recovery_t *rec, char *dir,
+    size_t size)
+{
+    static const char  *places[] = { "ready", "work" };
+
+    if (rec->place < 2) {
+        (void) snprintf(dir, size, "%s", places[rec->place]);
+
+    } else {
+        (void) snprintf(dir, size, "part/%02x", (rec->place - 2) & 0xff);
+    }
+
+    return rec->place < 2 + 256;
 }
 
 

@@ -14,6 +14,7 @@
 
 
 #include <dirent.h>
+#include <time.h>
 
 #include "../core/exam_manifest.h"
 
@@ -22,10 +23,11 @@
 #define NGX_HTTP_EXAM_RECOVERY_LOCK   "recovery.lock"   /* in the spool */
 
 
-/* an upload that waits for the worker, as its manifest tells */
+/* one that waits for the worker, or (not final) for the rest of its bytes */
 
 typedef struct {
     exam_manifest_t  manifest;
+    time_t           touched;   /* when bytes or manifest were written last */
     uint8_t          arena[EXAM_MANIFEST_ARENA];
 } ngx_http_exam_found_t;
 
@@ -33,9 +35,13 @@ typedef struct {
 typedef struct {
     int              spool;     /* directory, set by the caller */
     int              ready;
+    exam_str_t       boot;      /* the one that runs */
+    time_t           expire;    /* s, of an incomplete upload; 0: never */
+    time_t           forget;    /* s, of a tombstone */
 
     unsigned         finished;  /* uploads whose commit mark was set */
     unsigned         removed;   /* files that nobody had acknowledged */
+    unsigned         expired;   /* incomplete uploads */
     int              error;     /* errno of the last call that failed, 0 */
     const char      *call;
     char             name[EXAM_SPOOL_NAME_MAX];     /* of the file */
@@ -50,15 +56,16 @@ typedef struct {
 
 /*
  * Finishes what has a final manifest, removes what has none, sweeps parts of
- * dead owners.  1: another process does so now; single files that could not be
- * handled are told by error, call and name and left for the next time.
+ * dead owners; of those that can be resumed what has expired.  1: another
+ * process does so now; single files that could not be handled are told by
+ * error, call and name and left for the next time.
  */
 
 int ngx_http_exam_recovery_run(ngx_http_exam_recovery_t *rec);
 
 /*
- * The next manifests of ready/ and work/, at most a batch; 0 when there are no
- * more.  To be called until then, or _close.
+ * The next manifests of ready/, work/ and, not final, part/, at most a batch; 0
+ * when there are no more.  To be called until then, or _close.
  */
 
 unsigned ngx_http_exam_recovery_next(ngx_http_exam_recovery_t *rec);

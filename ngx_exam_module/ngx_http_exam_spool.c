@@ -10,7 +10,7 @@
  */
 
 
-#include "ngx_http_exam_upload.h"
+#include "ngx_http_exam_intake.h"
 #include "ngx_http_exam_recovery.h"
 
 
@@ -42,7 +42,7 @@ static void ngx_http_exam_spool_post(ngx_http_exam_spool_job_t *job);
 static void ngx_http_exam_spool_thread(void *data, ngx_log_t *log);
 static void ngx_http_exam_spool_done(ngx_event_t *ev);
 static void ngx_http_exam_spool_fill(ngx_http_exam_spool_job_t *job,
-    const exam_manifest_t *m);
+    const ngx_http_exam_found_t *found);
 
 
 static u_char  ngx_http_exam_spool_boot_id[EXAM_BOOT_MAX];
@@ -222,6 +222,9 @@ ngx_http_exam_spool_init(ngx_cycle_t *cycle)
     job->mcf = mcf;
     job->rec.spool = ngx_http_exam_spool.dir;
     job->rec.ready = ngx_http_exam_spool.ready;
+    job->rec.boot = ngx_http_exam_spool.boot_id;
+    job->rec.expire = mcf->upload_expire / 1000;
+    job->rec.forget = mcf->late_upload / 1000;
     job->dummy.fd = (ngx_socket_t) -1;
 
     job->task->ctx = job;
@@ -363,11 +366,18 @@ ngx_http_exam_spool_thread(void *data, ngx_log_t *log)
 {
     ngx_http_exam_spool_job_t *job = data;
 
+    ngx_http_exam_yield_t  nobody;
+
     if (job->fill) {
         (void) ngx_http_exam_recovery_next(&job->rec);
 
     } else {
         job->again = ngx_http_exam_recovery_run(&job->rec);
+
+        /* sockets of dead processes go */
+
+        ngx_memzero(&nobody, sizeof(nobody));
+        ngx_http_exam_yield_ask(job->rec.spool, &nobody);
     }
 }
 
@@ -399,7 +409,7 @@ ngx_http_exam_spool_done(ngx_event_t *ev)
 
     if (job->fill) {
         for (i = 0; i < job->rec.nfound; i++) {
-            ngx_http_exam_spool_fill(job, &job->rec.found[i].manifest);
+            ngx_http_exam_spool_fill(job, &job->rec.found[i]);
         }
 
         if (job->rec.nfound > 0 && !ngx_exiting) {
@@ -415,12 +425,13 @@ ngx_http_exam_spool_done(ngx_event_t *ev)
         return;
 
     } else {
-        if (job->rec.finished || job->rec.removed) {
+        if (job->rec.finished || job->rec.removed || job->rec.expired) {
             ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
                           "exam spool: %ui uploads finished, %ui files of "
-                          "unacknowledged ones removed",
+                          "unacknowledged ones removed, %ui uploads expired",
                           (ngx_uint_t) job->rec.finished,
-                          (ngx_uint_t) job->rec.removed);
+                          (ngx_uint_t) job->rec.removed,
+                          (ngx_uint_t) job->rec.expired);
         }
 
         resets = job->mcf->zone->shared->stats.zone_resets_total;
@@ -446,14 +457,24 @@ ngx_http_exam_spool_done(ngx_event_t *ev)
 
 static void
 ngx_http_exam_spool_fill(ngx_http_exam_spool_job_t *job,
-    const exam_manifest_t *m)
+    const ngx_http_exam_found_t *found)
 {
     int                        kind;
+    int64_t                    at;
     exam_claims_t              claims;
+    const exam_manifest_t     *m;
     ngx_http_exam_hash_t       seg;
+    ngx_http_exam_held_t       held;
     ngx_http_exam_snapshot_t   snap;
 
-    kind = exam_kind_find(&job->mcf->kinds, m->kind);
+    m = &found->manifest;
+    kind = ngx_http_exam_kind(job->mcf, m->kind);
+
+    /* an attachment that is complete is not counted by its number */
+
+    if (m->final && kind == EXAM_KIND_FILE) {
+        return;
+    }
 
     /* 0: a left-over that came by another session, whose gen is not here */
 
@@ -461,12 +482,14 @@ ngx_http_exam_spool_fill(ngx_http_exam_spool_job_t *job,
         return;
     }
 
+    at = m->final ? m->received_at : m->created_at;
+
     ngx_memzero(&claims, sizeof(exam_claims_t));
 
     claims.exam = m->exam;
     claims.student = m->student;
     claims.gen = m->gen;
-    claims.iat = m->received_at / 1000;
+    claims.iat = at / 1000;
     ngx_memcpy(claims.sid, m->sid, EXAM_SID_LEN);
 
     if (ngx_http_exam_zone_touch(job->mcf->zone, &claims, &snap) != NGX_OK) {
@@ -474,13 +497,29 @@ ngx_http_exam_spool_fill(ngx_http_exam_spool_job_t *job,
     }
 
     ngx_memzero(&seg, sizeof(ngx_http_exam_hash_t));
+    ngx_memzero(&held, sizeof(ngx_http_exam_held_t));
 
-    seg.kind = (uint8_t) kind;
-    seg.n = m->n;
-    seg.bytes = m->length;
-    ngx_memcpy(seg.sha256, m->sha256, EXAM_HASH_LEN);
-
-    if (exam_hex_decode(m->id.data + m->id.len - 32, 32, seg.upload, 16)) {
-        ngx_http_exam_zone_segment_commit(job->mcf->zone, m->sid, &seg);
+    if (!exam_hex_decode(m->id.data + m->id.len - 32, 32, seg.upload, 16)) {
+        return;
     }
+
+    if (m->final) {
+        seg.kind = (uint8_t) kind;
+        seg.n = m->n;
+        seg.bytes = m->length;
+        ngx_memcpy(seg.sha256, m->sha256, EXAM_HASH_LEN);
+
+        ngx_http_exam_zone_segment_commit(job->mcf->zone, m->sid, &seg);
+        return;
+    }
+
+    held.kind = (uint8_t) kind;
+    held.n = m->n;
+    held.length = m->length;
+    held.expires = job->rec.expire
+                   ? (uint32_t) (found->touched + job->rec.expire)
+                   : NGX_MAX_UINT32_VALUE;
+    ngx_memcpy(held.id, seg.upload, sizeof(held.id));
+
+    ngx_http_exam_zone_upload_put(job->mcf->zone, m->sid, &held);
 }
