@@ -369,8 +369,9 @@ ngx_http_exam_beat_direct(ngx_http_request_t *r)
 
 
 /*
- * Has the location `add_header`, `add_trailer` or `expires`?  The headers
- * filter keeps its configuration private, but its commands name the offsets.
+ * Has the location `add_header`, `add_trailer`, `expires` or origins?  The
+ * headers filter keeps its configuration private, but its commands name the
+ * offsets.
  */
 
 static ngx_uint_t
@@ -389,7 +390,7 @@ ngx_http_exam_headers_added(ngx_http_request_t *r)
     }
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_headers_filter_module);
-    added = 0;
+    added = (lcf->cors != NULL);
 
     for (cmd = ngx_http_headers_filter_module.commands; cmd->name.len; cmd++) {
 

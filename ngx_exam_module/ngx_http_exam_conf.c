@@ -308,3 +308,50 @@ invalid_burst:
 
     return NGX_CONF_ERROR;
 }
+
+
+/* scheme and host, perhaps a path, that our paths are put behind */
+
+char *
+ngx_http_exam_conf_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_exam_loc_conf_t *lcf = conf;
+
+    size_t      i;
+    ngx_str_t  *value, *url;
+
+    if (lcf->public_url.data != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    url = &value[1];
+
+    if (ngx_strncmp(url->data, "http://", 7) != 0
+        && ngx_strncmp(url->data, "https://", 8) != 0)
+    {
+        goto invalid;
+    }
+
+    for (i = 0; i < url->len; i++) {
+        if (url->data[i] <= ' ' || url->data[i] >= 0x7f) {
+            goto invalid;
+        }
+    }
+
+    lcf->public_url = *url;
+
+    if (url->data[url->len - 1] == '/') {
+        lcf->public_url.len--;
+    }
+
+    return NGX_CONF_OK;
+
+invalid:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid URL \"%V\": it is http://host or "
+                       "https://host", url);
+
+    return NGX_CONF_ERROR;
+}

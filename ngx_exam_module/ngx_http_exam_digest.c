@@ -1,7 +1,7 @@
 
 /*
- * The field Content-Digest of a request; its text is parsed in core.  Called
- * for an upload on the event loop, no state.
+ * The fields Content-Digest and Repr-Digest of a request; their text is parsed
+ * in core.  Called for an upload on the event loop, no state.
  */
 
 
@@ -9,17 +9,27 @@
 #include "../core/exam_digest.h"
 
 
-/* the field may stand on several lines, which are one list */
-
 exam_err_e
 ngx_http_exam_digest(ngx_http_request_t *r, uint8_t digest[EXAM_HASH_LEN],
     ngx_uint_t *has)
 {
+    return ngx_http_exam_digest_of(r, "Content-Digest", digest, has);
+}
+
+
+/* the field may stand on several lines, which are one list */
+
+exam_err_e
+ngx_http_exam_digest_of(ngx_http_request_t *r, const char *name,
+    uint8_t digest[EXAM_HASH_LEN], ngx_uint_t *has)
+{
+    size_t            len;
     ngx_uint_t        i;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
     *has = 0;
+    len = ngx_strlen(name);
 
     part = &r->headers_in.headers.part;
     h = part->elts;
@@ -36,10 +46,8 @@ ngx_http_exam_digest(ngx_http_request_t *r, uint8_t digest[EXAM_HASH_LEN],
             i = 0;
         }
 
-        if (h[i].key.len != sizeof("Content-Digest") - 1
-            || ngx_strncasecmp(h[i].key.data, (u_char *) "Content-Digest",
-                               sizeof("Content-Digest") - 1)
-               != 0)
+        if (h[i].key.len != len
+            || ngx_strncasecmp(h[i].key.data, (u_char *) name, len) != 0)
         {
             continue;
         }

@@ -51,6 +51,7 @@ static ngx_http_exam_endpoint_t  ngx_http_exam_endpoints[] = {
     { ngx_string("heartbeat"), ngx_http_exam_heartbeat_handler,
       EXAM_BODY_BEAT_MAX },
     { ngx_string("recordings"), ngx_http_exam_recordings_handler, 0 },
+    { ngx_string("uploads"), ngx_http_exam_uploads_handler, 0 },
     { ngx_string("me"), ngx_http_exam_me_handler, EXAM_BODY_JSON_MAX },
     { ngx_string("logout"), ngx_http_exam_logout_handler,
       EXAM_BODY_JSON_MAX },
@@ -200,6 +201,20 @@ static ngx_command_t  ngx_http_exam_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_exam_main_conf_t, upload_expire),
+      NULL },
+
+    { ngx_string("exam_cors_origin"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_exam_conf_cors,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("exam_public_url"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_exam_conf_url,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
       NULL },
 
     { ngx_string("exam_offline_after"),
@@ -524,9 +539,23 @@ ngx_http_exam_missing(ngx_http_exam_main_conf_t *mcf)
 static void *
 ngx_http_exam_create_loc_conf(ngx_conf_t *cf)
 {
-    /* endpoint = NGX_HTTP_EXAM_OFF; it is not inherited */
+    ngx_http_exam_loc_conf_t  *lcf;
 
-    return ngx_pcalloc(cf->pool, sizeof(ngx_http_exam_loc_conf_t));
+    lcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_exam_loc_conf_t));
+    if (lcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     lcf->endpoint = NGX_HTTP_EXAM_OFF;   (not inherited)
+     *     lcf->public_url = empty;
+     */
+
+    lcf->cors = NGX_CONF_UNSET_PTR;
+
+    return lcf;
 }
 
 
@@ -539,11 +568,15 @@ ngx_http_exam_create_loc_conf(ngx_conf_t *cf)
 static char *
 ngx_http_exam_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
+    ngx_http_exam_loc_conf_t *prev = parent;
     ngx_http_exam_loc_conf_t *conf = child;
 
     size_t                      limit;
     ngx_http_core_loc_conf_t   *clcf;
     ngx_http_exam_main_conf_t  *mcf;
+
+    ngx_conf_merge_ptr_value(conf->cors, prev->cors, NULL);
+    ngx_conf_merge_str_value(conf->public_url, prev->public_url, "");
 
     if (conf->endpoint == NGX_HTTP_EXAM_OFF) {
         return NGX_CONF_OK;

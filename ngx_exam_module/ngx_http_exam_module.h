@@ -30,6 +30,7 @@ typedef enum {
     NGX_HTTP_EXAM_LOGIN,
     NGX_HTTP_EXAM_HEARTBEAT,
     NGX_HTTP_EXAM_RECORDINGS,
+    NGX_HTTP_EXAM_UPLOADS,
     NGX_HTTP_EXAM_ME,
     NGX_HTTP_EXAM_LOGOUT,
     NGX_HTTP_EXAM_EVENTS,
@@ -87,6 +88,8 @@ typedef struct {
 
 typedef struct {
     ngx_uint_t                    endpoint; /* ngx_http_exam_endpoint_e */
+    ngx_array_t                  *cors;     /* of ngx_str_t, NULL: off */
+    ngx_str_t                     public_url;   /* empty: as was asked */
 
     /* found out by each worker process at the first heartbeat */
 
@@ -106,6 +109,7 @@ typedef struct {
     int64_t                       now;      /* wall clock ms */
     ngx_http_exam_body_pt         reader;   /* waits for the body */
     exam_str_t                    wrong;    /* member of it, see exam_json.h */
+    exam_str_t                    members;  /* more of problem+json */
     void                         *data;     /* the endpoint's own */
 } ngx_http_exam_ctx_t;
 
@@ -146,6 +150,7 @@ ngx_http_exam_now(void)
 ngx_int_t ngx_http_exam_login_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_exam_heartbeat_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_exam_recordings_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_exam_uploads_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_exam_me_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_exam_logout_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_exam_events_handler(ngx_http_request_t *r);
@@ -217,6 +222,10 @@ ngx_int_t ngx_http_exam_json(ngx_http_request_t *r, ngx_uint_t status,
 ngx_int_t ngx_http_exam_text(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, exam_buf_t *b);
 
+/* a response without a body; the request's is thrown away before */
+
+ngx_int_t ngx_http_exam_empty(ngx_http_request_t *r, ngx_uint_t status);
+
 /* a response header; NGX_ERROR: out of memory */
 
 ngx_int_t ngx_http_exam_header(ngx_http_request_t *r, const char *name,
@@ -271,7 +280,7 @@ void ngx_http_exam_bool_json(exam_buf_t *b, bool value);
 void ngx_http_exam_time_json(exam_buf_t *b, int64_t ms);
 
 
-/* ngx_http_exam_conf.c, ngx_http_exam_zone.c: setters of directives */
+/* ngx_http_exam_conf.c, _zone.c, _cors.c: setters of directives */
 
 char *ngx_http_exam_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_exam_conf_redis(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -283,6 +292,8 @@ char *ngx_http_exam_conf_spool(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_exam_conf_kinds(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_exam_conf_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_exam_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_exam_conf_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 

@@ -22,10 +22,6 @@ static ngx_int_t ngx_http_exam_recordings_path(ngx_http_request_t *r,
 static exam_err_e ngx_http_exam_recordings_segment(ngx_http_request_t *r,
     ngx_http_exam_ctx_t *ctx, exam_str_t kind, exam_str_t n,
     ngx_http_exam_segment_t *seg);
-static exam_err_e ngx_http_exam_recordings_number(ngx_http_request_t *r,
-    ngx_str_t *name, uint64_t max, int64_t *value);
-static exam_err_e ngx_http_exam_recordings_session(ngx_http_request_t *r,
-    ngx_http_exam_ctx_t *ctx, ngx_http_exam_segment_t *seg);
 static void ngx_http_exam_recordings_other(ngx_http_request_t *r,
     ngx_http_exam_segment_t *seg);
 static ngx_int_t ngx_http_exam_recordings_local(ngx_http_request_t *r,
@@ -225,7 +221,7 @@ ngx_http_exam_recordings_segment(ngx_http_request_t *r,
 }
 
 
-static exam_err_e
+exam_err_e
 ngx_http_exam_recordings_number(ngx_http_request_t *r, ngx_str_t *name,
     uint64_t max, int64_t *value)
 {
@@ -250,7 +246,7 @@ ngx_http_exam_recordings_number(ngx_http_request_t *r, ngx_str_t *name,
 
 /* an id names its student by its first bytes: no other's can be meant */
 
-static exam_err_e
+exam_err_e
 ngx_http_exam_recordings_session(ngx_http_request_t *r,
     ngx_http_exam_ctx_t *ctx, ngx_http_exam_segment_t *seg)
 {
@@ -500,6 +496,11 @@ static void
 ngx_http_exam_recordings_go(ngx_http_request_t *r,
     ngx_http_exam_segment_t *seg)
 {
+    if (seg->go != NULL) {
+        seg->go(r, seg);
+        return;
+    }
+
     switch (r->method) {
 
     case NGX_HTTP_PUT:

@@ -22,6 +22,11 @@
 
 typedef struct ngx_http_exam_segment_s  ngx_http_exam_segment_t;
 
+/* goes on with it and ends the request */
+
+typedef void (*ngx_http_exam_segment_pt)(ngx_http_request_t *r,
+    ngx_http_exam_segment_t *seg);
+
 /* what the ledger tells of a segment; reply NULL: Redis is away */
 
 typedef void (*ngx_http_exam_ledger_pt)(ngx_http_request_t *r,
@@ -47,6 +52,7 @@ struct ngx_http_exam_segment_s {
     ngx_uint_t                     own;     /* of the token's session */
     void                          *look;    /* who waits; NULL: nobody */
     ngx_http_exam_ledger_pt        told;    /* by the question of r */
+    ngx_http_exam_segment_pt       go;      /* NULL: what the method says */
 };
 
 
@@ -78,11 +84,27 @@ bool ngx_http_exam_ledger_entry(const redisReply *reply, ngx_uint_t i,
 EXAM_MUST_CHECK exam_err_e ngx_http_exam_digest(ngx_http_request_t *r,
     uint8_t digest[EXAM_HASH_LEN], ngx_uint_t *has);
 
+/* of another field of that form: Repr-Digest */
+
+EXAM_MUST_CHECK exam_err_e ngx_http_exam_digest_of(ngx_http_request_t *r,
+    const char *name, uint8_t digest[EXAM_HASH_LEN], ngx_uint_t *has);
+
 /* `<node>-<32 hex>` */
 
 void ngx_http_exam_upload_id(exam_buf_t *b, ngx_http_exam_main_conf_t *mcf,
     const uint8_t random[16]);
 
+
+/* an argument, -1: it is not there; EXAM_ERR_BAD_ARGUMENT */
+
+EXAM_MUST_CHECK exam_err_e ngx_http_exam_recordings_number(
+    ngx_http_request_t *r, ngx_str_t *name, uint64_t max, int64_t *value);
+
+/* the argument `session`, else the token's; seg has exam and student */
+
+EXAM_MUST_CHECK exam_err_e ngx_http_exam_recordings_session(
+    ngx_http_request_t *r, ngx_http_exam_ctx_t *ctx,
+    ngx_http_exam_segment_t *seg);
 
 /* to the session that it is for, then on; the count of r was raised */
 

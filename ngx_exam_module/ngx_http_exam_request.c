@@ -7,7 +7,8 @@
  */
 
 
-#include "ngx_http_exam_module.h"
+#include "ngx_http_exam_cors.h"
+#include "ngx_http_exam_uploads.h"
 
 
 #define NGX_HTTP_EXAM_DETAIL_MAX  512
@@ -17,6 +18,8 @@ static ngx_int_t ngx_http_exam_send(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, u_char *data, size_t len);
 static ngx_int_t ngx_http_exam_retry_after(ngx_http_request_t *r,
     exam_err_e err);
+static void ngx_http_exam_problem_json(ngx_http_request_t *r, exam_buf_t *b,
+    exam_err_e err, const char *detail);
 static void ngx_http_exam_body_ready(ngx_http_request_t *r);
 static void ngx_http_exam_known_json(exam_buf_t *b, bool value, bool known);
 static ngx_int_t ngx_http_exam_body_join(ngx_http_request_t *r,
@@ -52,7 +55,15 @@ ngx_http_exam_ctx(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_exam_not_allowed(ngx_http_request_t *r, const char *allow)
 {
+    ngx_int_t  rc;
     ngx_str_t  value;
+
+    rc = ngx_http_exam_cors_preflight(r);
+
+    if (rc != NGX_DECLINED) {
+        return rc == NGX_OK ? ngx_http_exam_empty(r, NGX_HTTP_NO_CONTENT)
+                            : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     value.data = (u_char *) allow;
     value.len = ngx_strlen(allow);
@@ -143,10 +154,10 @@ ngx_http_exam_problem(ngx_http_request_t *r, exam_err_e err,
     u_char                     *data;
     exam_buf_t                  b;
     ngx_int_t                   rc;
-    ngx_http_exam_ctx_t        *ctx;
     const exam_err_info_t      *info;
     ngx_http_exam_main_conf_t  *mcf;
 
+    err = ngx_http_exam_uploads_error(r, err);
     info = exam_err_info(err);
     mcf = ngx_http_exam_main_conf(r);
 
@@ -177,21 +188,37 @@ ngx_http_exam_problem(ngx_http_request_t *r, exam_err_e err,
 
     exam_buf_init(&b, data, NGX_HTTP_EXAM_DETAIL_MAX);
 
-    exam_buf_lit(&b, "{\"type\":\"");
-    exam_buf_put(&b, exam_err_type(err), ngx_strlen(exam_err_type(err)));
-    exam_buf_lit(&b, "\",\"title\":\"");
-    exam_buf_put(&b, info->title, ngx_strlen(info->title));
-    exam_buf_lit(&b, "\",\"status\":");
-    exam_buf_int(&b, info->status);
-    exam_buf_lit(&b, ",\"code\":\"");
-    exam_buf_put(&b, info->code, ngx_strlen(info->code));
-    exam_buf_lit(&b, "\",\"detail\":\"");
+    ngx_http_exam_problem_json(r, &b, err, detail);
+
+    return ngx_http_exam_send(r, info->status, &ngx_http_exam_problem_type,
+                              data, exam_buf_len(&b));
+}
+
+
+static void
+ngx_http_exam_problem_json(ngx_http_request_t *r, exam_buf_t *b,
+    exam_err_e err, const char *detail)
+{
+    ngx_http_exam_ctx_t    *ctx;
+    const exam_err_info_t  *info;
+
+    info = exam_err_info(err);
+
+    exam_buf_lit(b, "{\"type\":\"");
+    exam_buf_put(b, exam_err_type(err), ngx_strlen(exam_err_type(err)));
+    exam_buf_lit(b, "\",\"title\":\"");
+    exam_buf_put(b, info->title, ngx_strlen(info->title));
+    exam_buf_lit(b, "\",\"status\":");
+    exam_buf_int(b, info->status);
+    exam_buf_lit(b, ",\"code\":\"");
+    exam_buf_put(b, info->code, ngx_strlen(info->code));
+    exam_buf_lit(b, "\",\"detail\":\"");
 
     if (detail == NULL) {
         detail = info->title;
     }
 
-    exam_buf_put(&b, detail, ngx_strlen(detail));
+    exam_buf_put(b, detail, ngx_strlen(detail));
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
 
@@ -201,25 +228,25 @@ ngx_http_exam_problem(ngx_http_request_t *r, exam_err_e err,
     {
         /* one of our own names: nothing to escape */
 
-        exam_buf_lit(&b, ": ");
-        exam_buf_put(&b, ctx->wrong.data, ctx->wrong.len);
+        exam_buf_lit(b, ": ");
+        exam_buf_put(b, ctx->wrong.data, ctx->wrong.len);
     }
 
-    exam_buf_lit(&b, "\"");
+    exam_buf_lit(b, "\"");
 
     if (err == EXAM_ERR_SESSION_ENDED && ctx != NULL) {
-        exam_buf_lit(&b, ",\"reason\":\"");
+        exam_buf_lit(b, ",\"reason\":\"");
         detail = exam_ended_name(ctx->snap.view.ended);
-        exam_buf_put(&b, detail, ngx_strlen(detail));
-        exam_buf_lit(&b, "\"");
+        exam_buf_put(b, detail, ngx_strlen(detail));
+        exam_buf_lit(b, "\"");
     }
 
-    exam_buf_lit(&b, "}\n");
+    if (ctx != NULL && ctx->members.len > 0) {
+        exam_buf_put(b, ctx->members.data, ctx->members.len);
+    }
 
-    return ngx_http_exam_send(r, info->status, &ngx_http_exam_problem_type,
-                              data, exam_buf_len(&b));
+    exam_buf_lit(b, "}\n");
 }
-
 
 
 ngx_int_t
@@ -252,6 +279,23 @@ ngx_http_exam_text(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
 }
 
 
+ngx_int_t
+ngx_http_exam_empty(ngx_http_request_t *r, ngx_uint_t status)
+{
+    ngx_int_t  rc;
+    ngx_str_t  type;
+
+    rc = ngx_http_exam_drop_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_str_null(&type);
+
+    return ngx_http_exam_send(r, status, &type, NULL, 0);
+}
+
+
 static ngx_int_t
 ngx_http_exam_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
     u_char *data, size_t len)
@@ -262,12 +306,26 @@ ngx_http_exam_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
     ngx_http_exam_main_conf_t  *mcf;
 
     static ngx_str_t  cache = ngx_string("no-store");
+    static ngx_str_t  locked = ngx_string("423 Locked");
+    static ngx_str_t  mismatch = ngx_string("460 Checksum Mismatch");
 
     mcf = ngx_http_exam_main_conf(r);
     ngx_http_exam_count(mcf, requests_total, 1);
 
-    if (ngx_http_exam_header(r, "Cache-Control", &cache) != NGX_OK) {
+    if (ngx_http_exam_header(r, "Cache-Control", &cache) != NGX_OK
+        || ngx_http_exam_uploads_headers(r, status) != NGX_OK
+        || ngx_http_exam_cors_headers(r) != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* nginx does not know them */
+
+    if (status == 423) {
+        r->headers_out.status_line = locked;
+
+    } else if (status == 460) {
+        r->headers_out.status_line = mismatch;
     }
 
     r->headers_out.status = status;
@@ -275,6 +333,8 @@ ngx_http_exam_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
     r->headers_out.content_type = *type;
     r->headers_out.content_type_len = type->len;
     r->headers_out.content_type_lowcase = NULL;
+
+    r->header_only |= (len == 0);
 
     rc = ngx_http_send_header(r);
 
@@ -309,6 +369,7 @@ ngx_http_exam_retry_after(ngx_http_request_t *r, exam_err_e err)
     ngx_str_t   value;
     ngx_uint_t  wait;
 
+    static ngx_str_t  soon = ngx_string("1");
     static ngx_str_t  bearer = ngx_string("Bearer");
 
     status = exam_err_info(err)->status;
@@ -317,6 +378,13 @@ ngx_http_exam_retry_after(ngx_http_request_t *r, exam_err_e err)
         && err != EXAM_ERR_INVALID_CREDENTIALS)
     {
         return ngx_http_exam_header(r, "WWW-Authenticate", &bearer);
+    }
+
+    if (err == EXAM_ERR_UPLOAD_BUSY) {
+
+        /* it is a matter of milliseconds */
+
+        return ngx_http_exam_header(r, "Retry-After", &soon);
     }
 
     if (status != NGX_HTTP_SERVICE_UNAVAILABLE

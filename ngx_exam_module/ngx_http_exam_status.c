@@ -13,6 +13,7 @@
 #include "ngx_http_exam_peers.h"
 #include "ngx_http_exam_spool.h"
 #include "ngx_http_exam_status.h"
+#include "ngx_http_exam_uploads.h"
 
 
 #define NGX_HTTP_EXAM_STATUS_REPLY   8192
@@ -158,6 +159,7 @@ ngx_http_exam_problem_handler(ngx_http_request_t *r)
     }
 
     err = exam_err_by_status((int) r->err_status);
+    err = ngx_http_exam_uploads_error(r, err);
 
     r->err_status = exam_err_info(err)->status;
 

@@ -141,8 +141,8 @@ like(complaint(lines(exam_zone => undef)),
 sub location { return "location = /x {\n    exam $_[0];\n}\n" }
 
 is(complaint(lines(), location($_)), '', "exam $_;")
-    for qw(login heartbeat recordings me logout health ready status metrics
-           problem none);
+    for qw(login heartbeat recordings uploads me logout health ready status
+           metrics problem none);
 like(complaint(lines(), location($_->[0])), $_->[1], "exam $_->[0];")
     for ['nope', qr/invalid endpoint "nope"/],
         ['Login', qr/invalid endpoint "Login"/],
@@ -336,6 +336,29 @@ for my $directive (qw(exam_heartbeat_rate exam_poll_rate
                  'burst=1000001'));
     is_duplicate($directive, '2r/s');
 }
+
+taken('exam_cors_origin', 'off', '*', 'https://a.example',
+      'https://a.example http://localhost:3000', 'https://[::1]:8443');
+
+for ((map { ["exam_cors_origin $_", qr/invalid origin/] }
+          'a.example', 'https://', '://a', 'https://a/', 'https://A.example',
+          'https://*.example', 'https://a.example *', '* *', 'off *',
+          '"https://a b"', '""'),
+     (map { ["exam_public_url $_", qr/invalid URL/] }
+          'a.example', '//a.example', 'ftp://a.example', '"https://a b"',
+          '""'),
+     ['exam_cors_origin', $number], ['exam_public_url', $number],
+     ["exam_cors_origin *;\nexam_cors_origin off", qr/is duplicate/],
+     ["exam_public_url http://a;\nexam_public_url http://a",
+      qr/is duplicate/])
+{
+    like(complaint(lines() . "$_->[0];\n"), $_->[1], "$_->[0];");
+}
+
+taken('exam_public_url', 'https://a.example', 'http://a.example:8080/',
+      'https://a.example/exam');
+is(complaint(lines(), "exam_cors_origin *;\nexam_public_url http://a;\n"
+                      . location('uploads')), '', 'both in a server');
 
 # every directive of the module has its part here
 

@@ -6,7 +6,7 @@ package Exam::Wire;
 #   my $c = Exam::Wire->new($server);
 #   $c->head(PUT => '/path', [Header => 'value', ...]);
 #   $c->send($bytes);
-#   my $res = $c->response;     # status, headers, body, continued
+#   my $res = $c->response;     # status, headers, body, continued, interim
 
 use strict;
 use warnings;
@@ -32,10 +32,10 @@ sub new {
 # The request line and the header fields, in the order given.
 
 sub head {
-    my ($self, $method, $path, $fields) = @_;
+    my ($self, $method, $path, $fields, $version) = @_;
 
     my @fields = (Host => 'localhost', @{ $fields // [] });
-    my $text = "$method $path HTTP/1.1\r\n";
+    my $text = "$method $path HTTP/" . ($version // '1.1') . "\r\n";
 
     while (my ($name, $value) = splice @fields, 0, 2) {
         $text .= "$name: $value\r\n";
@@ -82,14 +82,16 @@ sub _more {
 }
 
 
-# The next answer, to a HEAD with head => 1; interim ones are counted in
-# `continued`.  undef when the connection ended instead.
+# The next answer, to a HEAD with head => 1; those with 100 before it are
+# counted in `continued`, other interim ones are in `interim`.  undef when the
+# connection ended instead.  With interim => 1 the next one of any kind.
 
 sub response {
     my ($self, %opt) = @_;
 
     my $until = time + 20;
     my $continued = 0;
+    my @interim;
     my %res;
 
     for (;;) {
@@ -101,12 +103,19 @@ sub response {
         substr $self->{in}, 0, length($head) + 2, '';
 
         my ($line, @lines) = split /\r\n/, $head;
-        ($res{status}) = $line =~ m{\AHTTP/1\.1 (\d+)};
+        @res{qw(status reason)} = $line =~ m{\AHTTP/1\.1 (\d+) ?(.*)};
         $res{headers} = { map { /^([^:]+): *(.*)$/ ? (lc $1, $2) : () }
                               @lines };
 
-        last if $res{status} != 100;
-        $continued++;
+        last if $res{status} >= 200;
+        return { %res } if $opt{interim};
+
+        if ($res{status} == 100) {
+            $continued++;
+
+        } else {
+            push @interim, { %res };
+        }
     }
 
     my $length = $opt{head} ? 0 : $res{headers}{'content-length'} // 0;
@@ -119,6 +128,7 @@ sub response {
     $res{json} = eval { JSON::PP->new->utf8->decode($res{body}) };
     $res{code} = ref $res{json} eq 'HASH' ? $res{json}{code} : undef;
     $res{continued} = $continued;
+    $res{interim} = \@interim;
 
     return \%res;
 }

@@ -1,0 +1,360 @@
+
+/*
+ * Resumable uploads for HTTP, the draft of the IETF, interop version 8: what
+ * its requests may say, and how they are answered.
+ *
+ * Interim responses (104) are written to HTTP/1.1 connections only, and only
+ * for clients that name this version: nginx has none of its own for HTTP/2.
+ * Runs on the event loop; called as ngx_http_exam_tus.c.
+ */
+
+
+#include "ngx_http_exam_resume.h"
+
+
+#define NGX_HTTP_EXAM_RUFH_TYPE  "application/partial-upload"
+
+
+static exam_err_e ngx_http_exam_rufh_create(ngx_http_request_t *r,
+    ngx_http_exam_uploads_t *up);
+static exam_err_e ngx_http_exam_rufh_append(ngx_http_request_t *r,
+    ngx_http_exam_uploads_t *up);
+static ngx_int_t ngx_http_exam_rufh_created(ngx_http_request_t *r,
+    ngx_http_exam_upload_t *u);
+static ngx_int_t ngx_http_exam_rufh_offset(ngx_http_request_t *r,
+    ngx_http_exam_upload_t *u);
+static ngx_int_t ngx_http_exam_rufh_appended(ngx_http_request_t *r,
+    ngx_http_exam_upload_t *u);
+static ngx_int_t ngx_http_exam_rufh_mismatch(ngx_http_request_t *r,
+    ngx_http_exam_upload_t *u);
+static ngx_int_t ngx_http_exam_rufh_final(ngx_http_request_t *r,
+    ngx_http_exam_upload_t *u);
+static ngx_int_t ngx_http_exam_rufh_complete(ngx_http_request_t *r,
+    ngx_uint_t complete);
+static ngx_int_t ngx_http_exam_rufh_limits(ngx_http_request_t *r);
+
+
+const ngx_http_exam_answers_t  ngx_http_exam_rufh_answers = {
+    ngx_http_exam_rufh_created,
+    ngx_http_exam_rufh_offset,
+    ngx_http_exam_rufh_appended,
+    ngx_http_exam_rufh_mismatch
+};
+
+
+exam_err_e
+ngx_http_exam_rufh_check(ngx_http_request_t *r, ngx_http_exam_uploads_t *up)
+{
+    bool  complete;
+
+    if (!exam_sfv_boolean(up->f.complete, &complete)) {
+        return EXAM_ERR_BAD_UPLOAD_HEADER;
+    }
+
+    up->complete = complete;
+    up->interop = exam_str_eq(up->f.interop,
+                              exam_str(NGX_HTTP_EXAM_RUFH_VERSION));
+
+    if (up->length > EXAM_SFV_INT_MAX || up->offset > EXAM_SFV_INT_MAX) {
+        return EXAM_ERR_BAD_UPLOAD_HEADER;
+    }
+
+    return (up->method == NGX_HTTP_POST) ? ngx_http_exam_rufh_create(r, up)
+                                         : ngx_http_exam_rufh_append(r, up);
+}
+
+
+static exam_err_e
+ngx_http_exam_rufh_create(ngx_http_request_t *r, ngx_http_exam_uploads_t *up)
+{
+    if (up->f.metadata.data == NULL) {
+        up->f.metadata = exam_str("");
+    }
+
+    if (up->complete && up->content >= 0) {
+
+        if (up->length >= 0 && up->length != up->content) {
+            return EXAM_ERR_UPLOAD_LENGTH;
+        }
+
+        up->length = up->content;
+    }
+
+    if (up->length >= 0 && up->content > up->length) {
+        return EXAM_ERR_UPLOAD_LENGTH;
+    }
+
+    return exam_tus_metadata(up->f.metadata, up->memory, &up->meta);
+}
+
+
+static exam_err_e
+ngx_http_exam_rufh_append(ngx_http_request_t *r, ngx_http_exam_uploads_t *up)
+{
+    size_t      len;
+    ngx_str_t  *value;
+
+    if (r->headers_in.content_type == NULL) {
+        return EXAM_ERR_UNSUPPORTED_TYPE;
+    }
+
+    value = &r->headers_in.content_type->value;
+    len = sizeof(NGX_HTTP_EXAM_RUFH_TYPE) - 1;
+
+    if (value->len < len
+        || ngx_strncasecmp(value->data, (u_char *) NGX_HTTP_EXAM_RUFH_TYPE,
+                           len)
+           != 0
+        || (value->len > len && value->data[len] != ';'
+            && value->data[len] != ' '))
+    {
+        return EXAM_ERR_UNSUPPORTED_TYPE;
+    }
+
+    if (up->offset < 0) {
+        return EXAM_ERR_BAD_UPLOAD_HEADER;
+    }
+
+    if (up->complete && up->content >= 0) {
+
+        if (up->length >= 0 && up->length != up->offset + up->content) {
+            return EXAM_ERR_UPLOAD_LENGTH;
+        }
+
+        up->length = up->offset + up->content;
+    }
+
+    return EXAM_OK;
+}
+
+
+static ngx_int_t
+ngx_http_exam_rufh_created(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_resume_t  *re;
+
+    re = u->data;
+
+    if (re->complete) {
+        return ngx_http_exam_rufh_final(r, u);
+    }
+
+    if (ngx_http_exam_uploads_location(r, u->writer.manifest.id) != NGX_OK
+        || ngx_http_exam_rufh_limits(r) != NGX_OK
+        || ngx_http_exam_rufh_complete(r, 0) != NGX_OK
+        || ngx_http_exam_resume_offset(r, u) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_exam_empty(r, NGX_HTTP_CREATED);
+}
+
+
+static ngx_int_t
+ngx_http_exam_rufh_offset(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_resume_t  *re;
+
+    re = u->data;
+
+    if (ngx_http_exam_resume_offset(r, u) != NGX_OK
+        || ngx_http_exam_rufh_complete(r, re->complete) != NGX_OK
+        || ngx_http_exam_rufh_limits(r) != NGX_OK
+        || ngx_http_exam_resume_digest(r, u) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (u->writer.manifest.length >= 0
+        && ngx_http_exam_uploads_number(r, "Upload-Length",
+                                        u->writer.manifest.length)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_exam_empty(r, NGX_HTTP_NO_CONTENT);
+}
+
+
+static ngx_int_t
+ngx_http_exam_rufh_appended(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_resume_t  *re;
+
+    re = u->data;
+
+    if (re->complete) {
+        return ngx_http_exam_rufh_final(r, u);
+    }
+
+    if (ngx_http_exam_resume_offset(r, u) != NGX_OK
+        || ngx_http_exam_rufh_complete(r, 0) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_exam_empty(r, NGX_HTTP_NO_CONTENT);
+}
+
+
+static ngx_int_t
+ngx_http_exam_rufh_mismatch(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
+{
+    u_char                  *p;
+    ngx_http_exam_ctx_t     *ctx;
+    ngx_http_exam_resume_t  *re;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+    re = u->data;
+
+    p = ngx_pnalloc(r->pool, sizeof(",\"expected-offset\":"
+                                    ",\"provided-offset\":")
+                             + 2 * NGX_INT64_LEN);
+
+    if (p == NULL || ngx_http_exam_rufh_complete(r, 0) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->members.data = p;
+    ctx->members.len = ngx_sprintf(p, ",\"expected-offset\":%L"
+                                   ",\"provided-offset\":%L",
+                                   u->writer.manifest.durable_offset,
+                                   re->up->offset) - p;
+
+    return ngx_http_exam_resume_mismatch(r, u);
+}
+
+
+/* of the whole upload: as that of a PUT */
+
+static ngx_int_t
+ngx_http_exam_rufh_final(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
+{
+    u_char                   memory[NGX_HTTP_EXAM_JSON_MAX];
+    exam_buf_t               b;
+    exam_manifest_t         *m;
+    ngx_http_exam_resume_t  *re;
+
+    re = u->data;
+    m = &u->writer.manifest;
+
+    if (ngx_http_exam_rufh_complete(r, 1) != NGX_OK
+        || ngx_http_exam_resume_offset(r, u) != NGX_OK
+        || ngx_http_exam_resume_digest(r, u) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    exam_buf_init(&b, memory, sizeof(memory));
+
+    exam_buf_lit(&b, "{\"id\":");
+    exam_buf_json(&b, m->id);
+    exam_buf_lit(&b, ",\"bytes\":");
+    exam_buf_int(&b, m->length);
+    exam_buf_lit(&b, ",\"sha256\":");
+
+    if (re->has_hash) {
+        exam_buf_char(&b, '"');
+        exam_buf_hex(&b, m->sha256, EXAM_HASH_LEN);
+        exam_buf_char(&b, '"');
+
+    } else {
+        exam_buf_lit(&b, "null");
+    }
+
+    exam_buf_lit(&b, ",\"state\":\"received\"}\n");
+
+    return ngx_http_exam_json(r, re->replay ? NGX_HTTP_OK : NGX_HTTP_CREATED,
+                              &b);
+}
+
+
+static ngx_int_t
+ngx_http_exam_rufh_complete(ngx_http_request_t *r, ngx_uint_t complete)
+{
+    static ngx_str_t  yes = ngx_string("?1");
+    static ngx_str_t  no = ngx_string("?0");
+
+    return ngx_http_exam_header(r, "Upload-Complete", complete ? &yes : &no);
+}
+
+
+static ngx_int_t
+ngx_http_exam_rufh_limits(ngx_http_request_t *r)
+{
+    u_char     memory[NGX_HTTP_EXAM_LIMIT_MAX];
+    ngx_str_t  value;
+
+    value = ngx_http_exam_uploads_limit(r, memory);
+
+    return ngx_http_exam_uploads_value(r, "Upload-Limit", &value);
+}
+
+
+void
+ngx_http_exam_rufh_interim(ngx_http_request_t *r, ngx_http_exam_upload_t *u,
+    int64_t offset)
+{
+    ssize_t            n;
+    u_char            *p, *last;
+    u_char             limit[NGX_HTTP_EXAM_LIMIT_MAX];
+    ngx_str_t          value, location;
+    ngx_connection_t  *c;
+
+    u_char  memory[1024];
+
+    c = r->connection;
+
+    /* what is still to be sent of the response before this one goes first */
+
+    if (r->http_version != NGX_HTTP_VERSION_11 || r != r->main
+        || r->header_sent || c->buffered || c->error)
+    {
+        return;
+    }
+
+    p = memory;
+    last = memory + sizeof(memory);
+
+    p = ngx_slprintf(p, last, "HTTP/1.1 104 Upload Resumption Supported" CRLF
+                     "Upload-Draft-Interop-Version: "
+                     NGX_HTTP_EXAM_RUFH_VERSION CRLF);
+
+    if (offset >= 0) {
+        p = ngx_slprintf(p, last, "Upload-Offset: %L" CRLF CRLF, offset);
+
+    } else {
+
+        if (ngx_http_exam_uploads_url(r, u->writer.manifest.id, &location)
+            != NGX_OK)
+        {
+            return;
+        }
+
+        value = ngx_http_exam_uploads_limit(r, limit);
+
+        p = ngx_slprintf(p, last, "Location: %V" CRLF
+                         "Upload-Limit: %V" CRLF CRLF, &location, &value);
+    }
+
+    /* an over-long host: no interim response is better than a torn one */
+
+    if (p == last) {
+        return;
+    }
+
+    n = c->send(c, memory, p - memory);
+
+    if (n == NGX_AGAIN) {
+        return;
+    }
+
+    if (n != p - memory) {
+
+        /* a torn head cannot be mended, see ngx_http_test_expect() */
+
+        c->error = 1;
+    }
+}
