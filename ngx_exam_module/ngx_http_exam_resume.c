@@ -29,6 +29,7 @@ static void ngx_http_exam_resume_received(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_resume_known(ngx_http_exam_upload_t *u,
     ngx_uint_t same);
 static void ngx_http_exam_resume_told(ngx_http_exam_upload_t *u);
+static void ngx_http_exam_resume_keep(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_resume_finished(ngx_http_exam_upload_t *u,
     ngx_http_request_t *r);
 static void ngx_http_exam_resume_ended(ngx_http_exam_upload_t *u,
@@ -38,8 +39,6 @@ static void ngx_http_exam_resume_refused(ngx_http_exam_upload_t *u,
 static exam_err_e ngx_http_exam_resume_again(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_resume_progress(ngx_http_exam_upload_t *u);
 static ngx_uint_t ngx_http_exam_resume_own(ngx_http_exam_upload_t *u);
-static void ngx_http_exam_resume_answer(ngx_http_exam_upload_t *u,
-    exam_err_e err);
 static ngx_int_t ngx_http_exam_resume_send(ngx_http_request_t *r,
     ngx_http_exam_upload_t *u, exam_err_e err);
 
@@ -56,7 +55,8 @@ static const ngx_http_exam_upload_handlers_t  ngx_http_exam_resume_handlers = {
 
 const ngx_http_exam_intake_handlers_t  ngx_http_exam_resume_intake = {
     ngx_http_exam_resume_asked,
-    ngx_http_exam_resume_known
+    ngx_http_exam_resume_known,
+    ngx_http_exam_resume_claimed
 };
 
 
@@ -131,6 +131,7 @@ ngx_http_exam_resume_opened(ngx_http_exam_upload_t *u)
 
     if (re->created) {
         ngx_http_exam_count(u->mcf, uploads_created_total, 1);
+        ngx_http_exam_resume_keep(u);
 
         if (re->dialect == NGX_HTTP_EXAM_RUFH && re->up->interop
             && re->has_body)
@@ -153,6 +154,18 @@ ngx_http_exam_resume_opened(ngx_http_exam_upload_t *u)
         return;
     }
 
+    if (ngx_http_exam_intake_resume(u, &ngx_http_exam_resume_intake)
+        != NGX_OK)
+    {
+        ngx_http_exam_upload_fail(u, EXAM_ERR_INTERNAL);
+        return;
+    }
+
+    if (re->discard) {
+        ngx_http_exam_upload_terminate(u, EXAM_GONE_DELETED);
+        return;
+    }
+
     switch (re->method) {
 
     case NGX_HTTP_PATCH:
@@ -163,7 +176,7 @@ ngx_http_exam_resume_opened(ngx_http_exam_upload_t *u)
         ngx_http_exam_upload_terminate(u, EXAM_GONE_DELETED);
         return;
 
-    default: /* HEAD */
+    default: /* HEAD, or a POST for what is there already */
 
         /*
          * All bytes are there, but their end was interrupted: an offset equal
@@ -404,11 +417,38 @@ ngx_http_exam_resume_known(ngx_http_exam_upload_t *u, ngx_uint_t same)
 static void
 ngx_http_exam_resume_told(ngx_http_exam_upload_t *u)
 {
+    ngx_http_request_t      *r;
     ngx_http_exam_resume_t  *re;
 
     re = u->data;
+    r = u->r;
+
+    /* the request has done what it could: no failure */
+
+    re->intake.started = 0;
+
+    if (u->gone) {
+        ngx_http_exam_intake_gone(u->mcf, &u->writer.manifest);
+
+    } else {
+        ngx_http_exam_resume_keep(u);
+    }
+
+    if (re->discard && r != NULL) {
+        ngx_http_exam_upload_leave(u);
+        ngx_http_exam_resume_create(r, ngx_http_exam_resume_request(r));
+        return;
+    }
 
     ngx_http_exam_resume_answer(u, re->err);
+}
+
+
+static void
+ngx_http_exam_resume_keep(ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_intake_keep(u, ngx_http_exam_now()
+                                 + (int64_t) u->mcf->upload_expire);
 }
 
 
@@ -458,6 +498,11 @@ ngx_http_exam_resume_refused(ngx_http_exam_upload_t *u, exam_err_e err)
         if (!ngx_http_exam_resume_own(u)) {
             err = EXAM_ERR_UPLOAD_NOT_FOUND;
         }
+    }
+
+    if (re->method == NGX_HTTP_POST && err != EXAM_ERR_UPLOAD_BUSY) {
+        ngx_http_exam_resume_rival(u, err);
+        return;
     }
 
     if (err == EXAM_OK) {
@@ -537,9 +582,7 @@ ngx_http_exam_resume_own(ngx_http_exam_upload_t *u)
 }
 
 
-/* lets go of the upload, then answers */
-
-static void
+void
 ngx_http_exam_resume_answer(ngx_http_exam_upload_t *u, exam_err_e err)
 {
     ngx_http_request_t  *r;
@@ -601,6 +644,10 @@ ngx_http_exam_resume_offset(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
 
     re = u->data;
 
+    if (re->elsewhere) {
+        return NGX_OK;
+    }
+
     return ngx_http_exam_uploads_number(r, "Upload-Offset",
                            re->complete ? re->bytes
                                         : u->writer.manifest.durable_offset);
@@ -616,7 +663,7 @@ ngx_http_exam_resume_expires(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
 
     /* what is complete does not expire */
 
-    if (re->complete) {
+    if (re->complete || re->elsewhere) {
         return NGX_OK;
     }
 

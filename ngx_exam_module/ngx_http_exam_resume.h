@@ -27,9 +27,11 @@ typedef struct {
     exam_err_e                err;      /* to be answered once told */
 
     unsigned                  created:1;    /* by this request */
+    unsigned                  discard:1;    /* to make room for another */
     unsigned                  has_body:1;
     unsigned                  whole:1;  /* this body is the last one */
     unsigned                  complete:1;
+    unsigned                  elsewhere:1;  /* on another node */
     unsigned                  replay:1; /* complete before this request */
     unsigned                  has_hash:1;   /* manifest.sha256 is that */
 } ngx_http_exam_resume_t;
@@ -69,9 +71,23 @@ exam_err_e ngx_http_exam_resume_segment(ngx_http_request_t *r,
 void ngx_http_exam_resume_create(ngx_http_request_t *r,
     ngx_http_exam_segment_t *seg);
 
-/* zone and ledger have nothing against it */
+/* what zone and ledger have said */
 
 void ngx_http_exam_resume_asked(ngx_http_exam_upload_t *u);
+void ngx_http_exam_resume_claimed(ngx_http_exam_upload_t *u);
+
+/* the one that the number had is not there, or complete: by err */
+
+void ngx_http_exam_resume_rival(ngx_http_exam_upload_t *u, exam_err_e err);
+
+#define ngx_http_exam_resume_request(r)                                       \
+    ((ngx_http_exam_segment_t *)                                              \
+     ((ngx_http_exam_ctx_t *)                                                 \
+      ngx_http_get_module_ctx(r, ngx_http_exam_module))->data)
+
+/* lets go of the upload, then answers */
+
+void ngx_http_exam_resume_answer(ngx_http_exam_upload_t *u, exam_err_e err);
 
 /* of any answer about an upload: `Upload-Offset` and so on */
 

@@ -9,11 +9,18 @@
 #include "ngx_http_exam_resume.h"
 
 
+#define NGX_HTTP_EXAM_RESUME_TRIES  4   /* others may be at the same number */
+
+
 static exam_err_e ngx_http_exam_resume_number(ngx_http_request_t *r,
     ngx_http_exam_uploads_t *up);
 static exam_str_t ngx_http_exam_resume_type(ngx_http_request_t *r,
     ngx_http_exam_uploads_t *up);
 static exam_err_e ngx_http_exam_resume_manifest(ngx_http_exam_upload_t *u);
+static void ngx_http_exam_resume_there(ngx_http_exam_upload_t *u,
+    exam_str_t id, int64_t length);
+static ngx_uint_t ngx_http_exam_resume_local(ngx_http_exam_main_conf_t *mcf,
+    exam_str_t id);
 
 
 /* which number it is for: by the metadata, or by arguments as those of PUT */
@@ -150,12 +157,19 @@ void
 ngx_http_exam_resume_create(ngx_http_request_t *r,
     ngx_http_exam_segment_t *seg)
 {
+    int64_t                   expires_at;
     exam_err_e                err;
+    ngx_uint_t                there;
     ngx_http_exam_upload_t   *u;
     ngx_http_exam_resume_t   *re;
     ngx_http_exam_uploads_t  *up;
 
     up = (ngx_http_exam_uploads_t *) seg;
+
+    if (up->tries++ == NGX_HTTP_EXAM_RESUME_TRIES) {
+        ngx_http_exam_recordings_problem(r, EXAM_ERR_UPLOAD_BUSY);
+        return;
+    }
 
     u = ngx_http_exam_resume_new(r, up);
 
@@ -167,14 +181,27 @@ ngx_http_exam_resume_create(ngx_http_request_t *r,
     re = u->data;
     re->created = 1;
 
+    there = 0;
+    expires_at = ngx_http_exam_now() + (int64_t) u->mcf->upload_expire;
+
+    if (seg->kind == EXAM_KIND_FILE && up->tries == 1) {
+        seg->n = ngx_http_exam_zone_file(u->mcf->zone, seg->sid, 0);
+    }
+
     err = ngx_http_exam_resume_manifest(u);
 
     if (err == EXAM_OK) {
-        err = ngx_http_exam_intake_open(u);
+        err = ngx_http_exam_intake_hold(u, up->length, expires_at, &there);
     }
 
     if (err != EXAM_OK) {
         ngx_http_exam_upload_fail(u, err);
+        return;
+    }
+
+    if (there) {
+        ngx_http_exam_resume_there(u, re->intake.rival_id,
+                                   re->intake.rival_length);
         return;
     }
 
@@ -215,7 +242,7 @@ ngx_http_exam_resume_manifest(ngx_http_exam_upload_t *u)
 }
 
 
-/* nothing stands against it */
+/* nothing that is received stands against it */
 
 void
 ngx_http_exam_resume_asked(ngx_http_exam_upload_t *u)
@@ -229,5 +256,130 @@ ngx_http_exam_resume_asked(ngx_http_exam_upload_t *u)
         return;
     }
 
-    ngx_http_exam_upload_begin(u);
+    ngx_http_exam_intake_claim(u);
+}
+
+
+void
+ngx_http_exam_resume_claimed(ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    if (in->other_state == EXAM_SEG_NONE) {
+        ngx_http_exam_upload_begin(u);
+        return;
+    }
+
+    if (in->other_state != EXAM_SEG_RECEIVING) {
+        ngx_http_exam_upload_fail(u, EXAM_ERR_SEGMENT_CONFLICT);
+        return;
+    }
+
+    ngx_http_exam_resume_there(u, in->other_id, in->other.bytes);
+}
+
+
+/*
+ * The number has an incomplete upload.  With the same length it is the answer:
+ * who asks has lost that of his first request.  With another it is of no use.
+ */
+
+static void
+ngx_http_exam_resume_there(ngx_http_exam_upload_t *u, exam_str_t id,
+    int64_t length)
+{
+    ngx_uint_t                same;
+    ngx_http_request_t       *r;
+    ngx_http_exam_upload_t   *rival;
+    ngx_http_exam_resume_t   *re;
+    ngx_http_exam_uploads_t  *up;
+
+    r = u->r;
+    re = u->data;
+    up = re->up;
+    same = (up->length == length);
+
+    if (ngx_http_exam_copy(r->pool, &id) != NGX_OK) {
+        ngx_http_exam_upload_fail(u, EXAM_ERR_INTERNAL);
+        return;
+    }
+
+    if (!ngx_http_exam_resume_local(u->mcf, id)) {
+
+        /* it can be found there, but not be discarded from here */
+
+        if (!same) {
+            ngx_http_exam_upload_fail(u, EXAM_ERR_SEGMENT_CONFLICT);
+            return;
+        }
+
+        u->writer.manifest.id = id;
+        re->elsewhere = 1;
+        ngx_http_exam_resume_answer(u, EXAM_OK);
+        return;
+    }
+
+    rival = ngx_http_exam_resume_new(r, up);
+
+    if (rival == NULL) {
+        ngx_http_exam_upload_fail(u, EXAM_ERR_INTERNAL);
+        return;
+    }
+
+    ngx_http_exam_upload_drop(u);
+
+    re = rival->data;
+    re->discard = !same;
+
+    ngx_http_exam_upload_acquire(rival, id);
+}
+
+
+/* an id begins with its node */
+
+static ngx_uint_t
+ngx_http_exam_resume_local(ngx_http_exam_main_conf_t *mcf, exam_str_t id)
+{
+    return id.len > mcf->node.len && id.data[mcf->node.len] == '-'
+           && ngx_memcmp(id.data, mcf->node.data, mcf->node.len) == 0;
+}
+
+
+void
+ngx_http_exam_resume_rival(ngx_http_exam_upload_t *u, exam_err_e err)
+{
+    exam_manifest_t           m;
+    ngx_http_request_t       *r;
+    ngx_http_exam_segment_t  *seg;
+
+    r = u->r;
+    seg = ngx_http_exam_resume_request(r);
+
+    if (err != EXAM_ERR_UPLOAD_NOT_FOUND && err != EXAM_ERR_UPLOAD_GONE) {
+
+        /* complete by now, or trouble with the disk */
+
+        ngx_http_exam_resume_answer(u, err == EXAM_OK
+                                       ? EXAM_ERR_SEGMENT_CONFLICT : err);
+        return;
+    }
+
+    /* what zone or ledger took for an upload is none any more */
+
+    ngx_memzero(&m, sizeof(exam_manifest_t));
+
+    m.id = u->writer.manifest.id;
+    m.exam = seg->exam;
+    m.student = seg->student;
+    m.kind = seg->kind_name;
+    m.n = seg->n;
+    m.node = u->mcf->node;
+    ngx_memcpy(m.sid, seg->sid, EXAM_SID_LEN);
+
+    ngx_http_exam_intake_gone(u->mcf, &m);
+    ngx_http_exam_upload_leave(u);
+
+    ngx_http_exam_resume_create(r, seg);
 }

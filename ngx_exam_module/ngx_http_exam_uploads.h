@@ -15,10 +15,6 @@
 #include "../core/exam_tus.h"
 
 
-#ifndef EXAM_KIND_FILE
-#define EXAM_KIND_FILE  EXAM_KINDS_MAX
-#endif
-
 #define NGX_HTTP_EXAM_UPLOADS_PATH  "/api/v1/uploads"
 #define NGX_HTTP_EXAM_TUS_VERSION   "1.0.0"
 #define NGX_HTTP_EXAM_RUFH_VERSION  "8"
@@ -64,6 +60,8 @@ typedef struct {
     exam_tus_metadata_t             meta;
     uint8_t                         memory[EXAM_TUS_MEMORY];    /* of meta */
     uint8_t                         digest[EXAM_HASH_LEN];  /* of the whole */
+
+    ngx_uint_t                      tries;  /* of a creation */
 
     unsigned                        has_body:1;
     unsigned                        has_check:1;
