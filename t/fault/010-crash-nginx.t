@@ -168,12 +168,12 @@ $_->{acked} or put($_) for @uploads;
 $_->{acked} or post($_) for @events;
 
 start_worker();
-ok drained(30), 'the worker empties the spool'
+ok drained(60), 'the worker empties the spool'
     or diag join "\n", files_below(Exam::spool(), qr/./);
 
 is_deeply [audit(@uploads)], [], 'every upload is stored once, whole';
 is_deeply [Spool::files(Exam::spool() . '/bad')], [], 'nothing was damaged';
-ok +(wait_for { !grep { events_of($_) ne all_events($_) } @events } 20),
+ok +(wait_for { !grep { events_of($_) ne all_events($_) } @events } 60),
     'every event has its row'
     or diag map { "$_->{what}: " . events_of($_) . "\n" }
             grep { events_of($_) ne all_events($_) } @events;

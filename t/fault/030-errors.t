@@ -143,7 +143,7 @@ for my $call (qw(openat pwrite64 fdatasync renameat fsync)) {
 $_->{acked} or put($_) for @uploads;
 
 start_worker();
-ok drained(30), 'the worker empties the spool';
+ok drained(60), 'the worker empties the spool';
 is_deeply [audit(@uploads)], [], 'every upload is stored once, whole';
 is_deeply [files_below(Exam::spool() . '/part', qr/./)], [], 'part/ is empty';
 

@@ -35,7 +35,7 @@ put($uploads[2]);
 wait_for {
     Spool::rows() == @uploads && drained(0)
         && !grep { events_of($_) ne all_events($_) } @events;
-} 20;
+} 60;
 detach($trace);
 $power->read($trace);
 
@@ -80,7 +80,7 @@ sub recovered {
 
     return 'not drained: ' . join ' ', files_below(Exam::spool(),
                                                    qr/\.(?:rec|info)$/)
-        unless drained(15);
+        unless drained(30);
 
     # a manifest alone, of what nobody was told to be safe
     my @bad = grep { my ($id) = /(t1-\w+)/; /rec$/ || $acked{$id} }
@@ -98,7 +98,7 @@ sub recovered {
     }
 
     for my $u (@told) {
-        wait_for { events_of($u) eq all_events($u) } 10
+        wait_for { events_of($u) eq all_events($u) } 30
             or return "$u->{what}: " . events_of($u);
     }
 
