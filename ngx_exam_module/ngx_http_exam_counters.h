@@ -36,6 +36,7 @@
     X(counter, doorbell_errors_total, "uploads not announced in Redis")       \
     X(gauge,   active_uploads,      "uploads being received")                 \
     X(gauge,   upload_bytes_in_flight, "bytes of them not yet acknowledged")  \
+    X(counter, uploads_evicted_total, "slow uploads that gave their place")   \
     X(counter, upload_waits_total,  "uploads that found all buffers in use")  \
     X(gauge,   upload_bytes_expected, "declared bytes of them, not yet come") \
     X(counter, commands_sent_total, "commands given, once a session")       \

@@ -134,14 +134,14 @@ ngx_http_exam_upload_start(ngx_http_exam_upload_t *u)
 
     err = ngx_http_exam_disk_admit(u->mcf, u->writer.length);
 
+    if (err == EXAM_OK) {
+        err = ngx_http_exam_upload_enter(u);
+    }
+
     if (err != EXAM_OK) {
         ngx_http_exam_upload_fail(u, err);
         return;
     }
-
-    u->counted = 1;
-    u->expected = ngx_max(u->writer.length, 0);
-    ngx_http_exam_upload_gauge(u->mcf, 1, 0, u->expected);
 
     if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_OPEN) != NGX_OK) {
         ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
@@ -588,11 +588,7 @@ static void
 ngx_http_exam_upload_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable,
     ngx_uint_t keep)
 {
-    if (u->counted) {
-        u->counted = 0;
-        ngx_http_exam_upload_gauge(u->mcf, -1, -u->received, -u->expected);
-    }
-
+    ngx_http_exam_upload_exit(u);
     ngx_http_exam_buffer_wait_cancel(&u->wait);
 
     if (u->r != NULL) {
@@ -627,38 +623,6 @@ ngx_http_exam_upload_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable,
     u->tell_every = 0;
 
     u->handlers.ended(u, durable);
-}
-
-
-void
-ngx_http_exam_upload_gauge(ngx_http_exam_main_conf_t *mcf, ngx_int_t uploads,
-    off_t bytes, off_t expected)
-{
-    ngx_http_exam_gauges_t  *own;
-
-    own = &mcf->zone->shared->gauges[ngx_process_slot];
-
-    ngx_http_exam_count(mcf, active_uploads, uploads);
-    ngx_http_exam_count(mcf, upload_bytes_in_flight, bytes);
-    ngx_http_exam_count(mcf, upload_bytes_expected, expected);
-
-    (void) ngx_atomic_fetch_add(&own->uploads, uploads);
-    (void) ngx_atomic_fetch_add(&own->bytes, bytes);
-    (void) ngx_atomic_fetch_add(&own->expected, expected);
-}
-
-
-void
-ngx_http_exam_upload_init(ngx_http_exam_main_conf_t *mcf)
-{
-    ngx_http_exam_gauges_t  *own;
-
-    ngx_http_exam_buffers_init((size_t) mcf->upload_buffers);
-
-    own = &mcf->zone->shared->gauges[ngx_process_slot];
-
-    ngx_http_exam_upload_gauge(mcf, -(ngx_int_t) own->uploads,
-                               -(off_t) own->bytes, -(off_t) own->expected);
 }
 
 

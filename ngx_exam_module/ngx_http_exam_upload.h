@@ -168,6 +168,12 @@ struct ngx_http_exam_upload_s {
     int                               found;    /* ngx_http_exam_part_e */
     exam_gone_e                       tombstone;    /* to be set */
 
+    /* of those that receive */
+
+    ngx_queue_t                       active;
+    ngx_msec_t                        window;   /* of the rate, since then */
+    off_t                             before;   /* received then */
+
     unsigned                          busy:1;   /* a task is in flight */
     unsigned                          eof:1;
     unsigned                          fast:1;   /* as of the last buffer */
@@ -336,10 +342,17 @@ void ngx_http_exam_upload_restore(ngx_http_exam_upload_t *u);
 void ngx_http_exam_upload_put(ngx_http_exam_upload_t *u,
     ngx_http_exam_buffer_t *b);
 
-/* added to active_uploads and to upload_bytes_in_flight, _expected */
+/*
+ * ngx_http_exam_admit.c: a place among the uploads that receive, given back by
+ * _exit.  EXAM_ERR_OVERLOADED: all are taken.
+ */
 
-void ngx_http_exam_upload_gauge(ngx_http_exam_main_conf_t *mcf,
-    ngx_int_t uploads, off_t bytes, off_t expected);
+exam_err_e ngx_http_exam_upload_enter(ngx_http_exam_upload_t *u);
+void ngx_http_exam_upload_exit(ngx_http_exam_upload_t *u);
+
+/* n bytes of the body have come */
+
+void ngx_http_exam_upload_came(ngx_http_exam_upload_t *u, size_t n);
 
 
 #endif /* NGX_HTTP_EXAM_UPLOAD_H_INCLUDED */

@@ -162,7 +162,6 @@ ngx_http_exam_upload_pump(ngx_http_exam_upload_t *u)
 static ngx_int_t
 ngx_http_exam_upload_take(ngx_http_exam_upload_t *u)
 {
-    off_t                    come;
     size_t                   n;
     ngx_int_t                rc;
     ngx_http_exam_buffer_t  *to;
@@ -198,12 +197,8 @@ ngx_http_exam_upload_take(ngx_http_exam_upload_t *u)
             u->piece.data += n;
             u->piece.len -= n;
             to->len += n;
-            u->received += n;
 
-            come = ngx_min((off_t) n, u->expected);
-            u->expected -= come;
-
-            ngx_http_exam_upload_gauge(u->mcf, 0, n, -come);
+            ngx_http_exam_upload_came(u, n);
 
             if (to->len == to->room) {
                 ngx_http_exam_upload_push(u);

@@ -115,20 +115,22 @@ ngx_http_exam_upload_append(ngx_http_exam_upload_t *u)
     u->state = NGX_HTTP_EXAM_UPLOAD_OPENING;
     u->base = u->writer.offset;
 
+    err = EXAM_OK;
+
     /* what was declared at the creation has its room already */
 
     if (u->writer.manifest.length == -1) {
         err = ngx_http_exam_disk_admit(u->mcf, u->writer.length);
-
-        if (err != EXAM_OK) {
-            ngx_http_exam_upload_fail(u, err);
-            return;
-        }
     }
 
-    u->counted = 1;
-    u->expected = ngx_max(u->writer.length, 0);
-    ngx_http_exam_upload_gauge(u->mcf, 1, 0, u->expected);
+    if (err == EXAM_OK) {
+        err = ngx_http_exam_upload_enter(u);
+    }
+
+    if (err != EXAM_OK) {
+        ngx_http_exam_upload_fail(u, err);
+        return;
+    }
 
     if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_APPEND) != NGX_OK) {
         ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
