@@ -412,7 +412,7 @@ typedef struct ngx_http_exam_shared_s {
     ngx_atomic_t                  journal_full;     /* no reserve */
     ngx_atomic_t                  journal_failed;   /* s, the last time */
     ngx_atomic_t                  unreserved;   /* no fallocate() */
-    ngx_atomic_t                  short_at;     /* s, an upload found no place */
+    ngx_atomic_t                  short_at;     /* s, none was free */
     ngx_atomic_t                  wanted;       /* places, since then */
     int64_t                       born;     /* ms, when this memory began */
     int64_t                       redis_down;   /* away since; 0: it is up */
