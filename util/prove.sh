@@ -7,7 +7,7 @@ CHANCES=5
 
 # Files that take a minute or more, mostly waiting: begun first, none of them
 # is left over at the end on one processor.
-LONG='/(clients/.*|examctl/120-.*|fault/.*|stack/.*|worker/(085|110|120|130)-.*)\.t$'
+LONG='/(clients|fault|stack|examctl/120-|worker/(085|110|120|130)-).*\.t$'
 
 # What a second run says nothing about: it looks elsewhere, by chance.
 RANDOM_ONES='/(fuzz/.*|fault/070-storm)\.t$'
