@@ -101,6 +101,9 @@ def arguments():
 def must_table(rows):
     print(f"\n{'asked for':>44} {'is':>9} {'must':>12}")
     for what, value, limit, unit in rows:
+        if limit is None:
+            print(f"{what:>44} {value:>9.2f}")
+            continue
         met = value <= limit if limit > 0 else value >= -limit
         bound = f"{'<=' if limit > 0 else '>='} {abs(limit):.4g} {unit}"
         print(f"{what:>44} {value:>9.2f} {bound:>12}"
@@ -150,7 +153,8 @@ def main():
                       "asked": [{"what": what, "is": value,
                                  "at_most" if limit > 0 else "at_least":
                                  abs(limit), "unit": unit}
-                                for what, value, limit, unit in rows]})
+                                for what, value, limit, unit in rows
+                                if limit is not None]})
     if broken:
         fail("broken: " + ", ".join(broken))
 
