@@ -5,9 +5,9 @@
 # more than that, and something is broken
 CHANCES=5
 
-# Files that take a minute or more, mostly waiting: begun first, none of them
-# is left over at the end on one processor.
-LONG='/(clients|fault|stack|examctl/120-|worker/(085|110|120|130)-).*\.t$'
+# Files that take half a minute or more, mostly waiting: begun first, none of
+# them is left over at the end on one processor.
+LONG='/(clients|fault|stack|320-|440-|500-|examctl/120-|worker/(085|1[123]0)-)'
 
 # What a second run says nothing about: it looks elsewhere, by chance.
 RANDOM_ONES='/(fuzz/.*|fault/070-storm)\.t$'
