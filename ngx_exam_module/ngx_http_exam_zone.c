@@ -28,6 +28,7 @@ static ngx_int_t ngx_http_exam_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 static ngx_int_t ngx_http_exam_shard_create(ngx_http_exam_shard_t *shard);
 static ngx_int_t ngx_http_exam_objects_create(ngx_slab_pool_t *shpool,
     ngx_http_exam_objects_t *o, size_t size, ngx_uint_t max);
+static void ngx_http_exam_shard_lists(ngx_http_exam_shard_sh_t *sh);
 static void ngx_http_exam_shard_reset(ngx_http_exam_shard_t *shard);
 
 
@@ -205,7 +206,7 @@ static ngx_int_t
 ngx_http_exam_shard_create(ngx_http_exam_shard_t *shard)
 {
     size_t                     free;
-    ngx_uint_t                 i, n, each, buckets, commands;
+    ngx_uint_t                 n, each, buckets, commands;
     ngx_slab_pool_t           *shpool;
     ngx_http_exam_shard_sh_t  *sh;
 
@@ -273,18 +274,36 @@ ngx_http_exam_shard_create(ngx_http_exam_shard_t *shard)
         return NGX_ERROR;
     }
 
-    for (i = 0; i < NGX_HTTP_EXAM_PLACES; i++) {
-        ngx_queue_init(&sh->places[i]);
-    }
+    ngx_http_exam_shard_lists(sh);
 
-    sh->dirty_tail = &sh->dirty_head;
-    sh->reports_tail = &sh->reports_head;
     sh->magic = NGX_HTTP_EXAM_ZONE_MAGIC;
 
     shard->sh = sh;
     shpool->data = sh;
 
     return NGX_OK;
+}
+
+
+/* nobody in any list */
+
+static void
+ngx_http_exam_shard_lists(ngx_http_exam_shard_sh_t *sh)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_EXAM_PLACES; i++) {
+        ngx_queue_init(&sh->places[i]);
+        sh->counts[i] = 0;
+    }
+
+    sh->dirty_head = NULL;
+    sh->dirty_tail = &sh->dirty_head;
+    sh->ndirty = 0;
+    sh->inflight = 0;
+    sh->mark_left = 0;
+    sh->reports_head = NULL;
+    sh->reports_tail = &sh->reports_head;
 }
 
 
@@ -340,7 +359,6 @@ ngx_http_exam_object_put(ngx_http_exam_objects_t *o, void *p)
 static void
 ngx_http_exam_shard_reset(ngx_http_exam_shard_t *shard)
 {
-    ngx_uint_t                 i;
     ngx_http_exam_shard_sh_t  *sh;
 
     sh = shard->sh;
@@ -361,18 +379,7 @@ ngx_http_exam_shard_reset(ngx_http_exam_shard_t *shard)
     sh->commands.used = 0;
     sh->commands.free = NULL;
 
-    for (i = 0; i < NGX_HTTP_EXAM_PLACES; i++) {
-        ngx_queue_init(&sh->places[i]);
-        sh->counts[i] = 0;
-    }
-
-    sh->dirty_head = NULL;
-    sh->dirty_tail = &sh->dirty_head;
-    sh->ndirty = 0;
-    sh->inflight = 0;
-    sh->mark_left = 0;
-    sh->reports_head = NULL;
-    sh->reports_tail = &sh->reports_head;
+    ngx_http_exam_shard_lists(sh);
     sh->ncommands = 0;
     sh->unclean = 0;
     sh->flusher = 0;
