@@ -21,9 +21,7 @@ NODE_SYNCED = "@tus/server, hash, sync"
 def servers(load, options):
     """{name: server}, all started."""
     exam = Exam(load)
-    started = {OURS: exam}
-    if exam.has_tus():
-        started[OURS_TUS] = Tus(exam, OURS_TUS)
+    started = {OURS: exam, OURS_TUS: Tus(exam, OURS_TUS)}
     started[SAME] = Dav(load, "dav-same", BUFFER)
     started[STOCK] = Dav(load, "dav")
     started[PARTS] = Dav(load, "dav-synced", synced=True)

@@ -22,6 +22,7 @@ SESSIONS = 20000
 BEATING = 200               # the first sessions: they upload nothing
 THREADS = 16                # of a pool, as nginx-conf/single.conf has it
 SLOW_MS = 200
+TUS_PATH = "/api/v1/uploads"
 REPLY = ('{"server_time":1795219200000,"next_s":30,"ends_at":1795222800000,'
          '"status":{"locked":false,"paused":false,"closed":false},'
          '"commands":[],"stored":{"screen":12,"camera":12},"resend":[],'
@@ -162,14 +163,11 @@ class Exam(Upload, Nginx):
                        connections=8192, threads=THREADS, env=env)
         wait_for("/ready", lambda: self.ask("GET", "/ready")[0] == 200)
 
-    def has_tus(self):
-        return self.ask("OPTIONS", "/api/v1/uploads")[0] in (200, 204)
-
 
 class Tus(Upload):
-    """Another server's figures, by tus."""
+    """A server that is there, by tus."""
 
-    kind, path = "tus", "/api/v1/uploads"
+    kind, path = "tus", TUS_PATH
 
     def __init__(self, server, name):
         self.server, self.name = server, name
