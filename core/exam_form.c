@@ -341,6 +341,8 @@ exam_form_tail(exam_form_t *f, uint8_t c)
     if (f->state == EXAM_FORM_TAIL_DASH) {
         f->state = EXAM_FORM_EPILOGUE;
 
+        f->fileless = (c == '-' && !f->file);
+
         return (c == '-' && f->file) ? EXAM_FORM_END : EXAM_FORM_BAD;
     }
 

@@ -44,11 +44,12 @@ typedef struct {
 } exam_form_event_t;
 
 
-/* private */
+/* private but for `fileless` */
 
 typedef struct {
     unsigned    state;
     unsigned    parts;              /* begun */
+    bool        fileless;           /* failed: it has ended without a file */
     bool        file;               /* the part named so has been met */
     bool        in_file;            /* and is the one we are in */
     size_t      delimiter_len;

@@ -237,6 +237,28 @@ ngx_http_exam_conf_kinds(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* `off`, or a size */
+
+char *
+ngx_http_exam_conf_quota(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char  *p = conf;
+
+    off_t      *quota;
+    ngx_str_t  *value;
+
+    quota = (off_t *) (p + cmd->offset);
+    value = cf->args->elts;
+
+    if (*quota == NGX_CONF_UNSET && ngx_strcmp(value[1].data, "off") == 0) {
+        *quota = 0;
+        return NGX_CONF_OK;
+    }
+
+    return ngx_conf_set_off_slot(cf, cmd, conf);
+}
+
+
 /* `rate [burst=n]`: 2r/s, 30r/m, or 0 for no limit */
 
 char *

@@ -20,7 +20,6 @@
 
 
 static ngx_int_t ngx_http_exam_intake_manifest(ngx_http_exam_upload_t *u);
-static exam_str_t ngx_http_exam_intake_type(exam_str_t type);
 static void ngx_http_exam_intake_reserve(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_intake_again(ngx_event_t *ev);
 static void ngx_http_exam_intake_repeat(ngx_http_exam_upload_t *u);
@@ -30,12 +29,20 @@ exam_err_e
 ngx_http_exam_intake_check(ngx_http_exam_main_conf_t *mcf,
     const ngx_http_exam_segment_t *seg, off_t length)
 {
-    if (!exam_type_recording(seg->content_type)) {
+    /* attachments: any type, number and length but the limit's */
+
+    if (seg->kind != EXAM_KIND_FILE
+        && !exam_type_recording(seg->content_type))
+    {
         return EXAM_ERR_UNSUPPORTED_TYPE;
     }
 
     if (length > mcf->max_bytes) {
         return EXAM_ERR_TOO_LARGE;
+    }
+
+    if (seg->kind == EXAM_KIND_FILE) {
+        return EXAM_OK;
     }
 
     if (length == 0) {
@@ -65,6 +72,7 @@ ngx_http_exam_intake_init(ngx_http_exam_upload_t *u,
     in->hash.kind = (uint8_t) seg->kind;
     in->hash.n = seg->n;
 
+    in->length = -1;
     u->limit = u->mcf->max_bytes;
 
     if (getrandom(in->hash.upload, sizeof(in->hash.upload), 0)
@@ -122,11 +130,10 @@ ngx_http_exam_intake_manifest(ngx_http_exam_upload_t *u)
     ngx_http_exam_upload_id(&b, u->mcf, in->hash.upload);
 
     m->id = exam_str_make(id, exam_buf_len(&b));
-    m->content_type = ngx_http_exam_intake_type(in->seg.content_type);
 
     if (ngx_http_exam_copy(u->pool, &in->seg.exam) != NGX_OK
         || ngx_http_exam_copy(u->pool, &in->seg.student) != NGX_OK
-        || ngx_http_exam_copy(u->pool, &m->content_type) != NGX_OK)
+        || ngx_http_exam_intake_type(u, in->seg.content_type) != EXAM_OK)
     {
         return NGX_ERROR;
     }
@@ -149,39 +156,79 @@ ngx_http_exam_intake_manifest(ngx_http_exam_upload_t *u)
 
 /* parameters that a manifest cannot hold are left out */
 
-static exam_str_t
-ngx_http_exam_intake_type(exam_str_t type)
+exam_err_e
+ngx_http_exam_intake_type(ngx_http_exam_upload_t *u, exam_str_t type)
 {
-    size_t  i;
+    size_t                   i;
+    ngx_http_exam_intake_t  *in;
 
-    if (exam_type_valid(type)) {
-        return type;
+    in = u->data;
+
+    if (!exam_type_valid(type)) {
+
+        for (i = 0; i < type.len && type.data[i] != ';'; i++) { /* void */ }
+
+        type.len = i;
+
+        while (type.len > 0 && type.data[type.len - 1] == ' ') {
+            type.len--;
+        }
     }
 
-    for (i = 0; i < type.len && type.data[i] != ';'; i++) { /* void */ }
-
-    type.len = i;
-
-    while (type.len > 0 && type.data[type.len - 1] == ' ') {
-        type.len--;
+    if (in->seg.kind == EXAM_KIND_FILE && !exam_type_attachment(type)) {
+        type = exam_str("application/octet-stream");
     }
 
-    return type;
+    if (ngx_http_exam_copy(u->pool, &type) != NGX_OK) {
+        return EXAM_ERR_INTERNAL;
+    }
+
+    in->seg.content_type = type;
+    u->writer.manifest.content_type = type;
+
+    return EXAM_OK;
+}
+
+
+void
+ngx_http_exam_intake_number(ngx_http_exam_upload_t *u, ngx_uint_t kind,
+    exam_str_t name, uint32_t n)
+{
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    in->seg.kind = kind;
+    in->seg.kind_name = name;
+    in->seg.n = n;
+
+    in->hash.kind = (uint8_t) kind;
+    in->hash.n = n;
+
+    u->writer.manifest.kind = name;
+    u->writer.manifest.n = n;
 }
 
 
 exam_err_e
 ngx_http_exam_intake_open(ngx_http_exam_upload_t *u)
 {
+    ngx_uint_t               limit;
     ngx_http_exam_intake_t  *in;
 
     in = u->data;
+    limit = u->mcf->kind_uploads;
+
+    /* one of any kind may be on the way in each of its slots */
+
+    if (in->seg.kind == NGX_HTTP_EXAM_KIND_FORM) {
+        limit *= u->mcf->kinds.n + 1;
+    }
 
     /* whatever session it is for: the one that asks has a node, and pays */
 
     switch (ngx_http_exam_zone_upload_open(u->mcf->zone, in->payer,
-                                           in->seg.kind, u->mcf->kind_uploads,
-                                           &in->slot))
+                                           in->seg.kind, limit, &in->slot))
     {
 
     case NGX_OK:
@@ -226,7 +273,7 @@ ngx_http_exam_intake_received(ngx_http_exam_upload_t *u)
 
     in = u->data;
 
-    if (u->writer.offset == 0) {
+    if (u->writer.offset == 0 && in->seg.kind != EXAM_KIND_FILE) {
         ngx_http_exam_upload_fail(u, EXAM_ERR_EMPTY_SEGMENT);
         return;
     }
@@ -250,6 +297,7 @@ ngx_http_exam_intake_received(ngx_http_exam_upload_t *u)
 void
 ngx_http_exam_intake_decide(ngx_http_exam_upload_t *u)
 {
+    exam_err_e               err;
     ngx_http_exam_intake_t  *in;
 
     in = u->data;
@@ -257,6 +305,16 @@ ngx_http_exam_intake_decide(ngx_http_exam_upload_t *u)
     if (in->other_state != EXAM_SEG_NONE) {
         ngx_http_exam_intake_known(u, u->writer.sha256);
         return;
+    }
+
+    if (in->late) {
+        in->length = u->writer.offset;
+        err = ngx_http_exam_intake_quota(u);
+
+        if (err != EXAM_OK) {
+            ngx_http_exam_upload_fail(u, err);
+            return;
+        }
     }
 
     ngx_http_exam_intake_reserve(u);
@@ -281,6 +339,18 @@ ngx_http_exam_intake_reserve(ngx_http_exam_upload_t *u)
     hash = in->hash;
 
     rc = ngx_http_exam_zone_segment_reserve(u->mcf->zone, in->seg.sid, &hash);
+
+    if (rc == NGX_ABORT && in->seg.kind == EXAM_KIND_FILE) {
+
+        /* a number that Redis has given twice: the next one */
+
+        ngx_http_exam_intake_number(u, EXAM_KIND_FILE, in->seg.kind_name,
+                                    ngx_http_exam_zone_file(u->mcf->zone,
+                                                            in->seg.sid,
+                                                            in->seg.n + 1));
+        ngx_http_exam_intake_reserve(u);
+        return;
+    }
 
     if (rc == NGX_ABORT) {
         in->other = hash;
@@ -377,7 +447,7 @@ ngx_http_exam_intake_repeat(ngx_http_exam_upload_t *u)
     ngx_http_exam_upload_drop(u);
 
     ngx_http_exam_intake_answer(r, NGX_HTTP_OK, name, in.other.bytes,
-                                in.other.sha256, in.other_state);
+                                in.other.sha256, in.other_state, &in.seg);
 }
 
 
@@ -450,6 +520,10 @@ ngx_http_exam_intake_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable)
 void
 ngx_http_exam_intake_finished(ngx_http_exam_upload_t *u, ngx_http_request_t *r)
 {
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
     ngx_http_exam_count(u->mcf, uploads_total, 1);
     ngx_http_exam_count(u->mcf, upload_bytes_total, u->received);
 
@@ -458,7 +532,8 @@ ngx_http_exam_intake_finished(ngx_http_exam_upload_t *u, ngx_http_request_t *r)
 
         ngx_http_exam_intake_answer(r, NGX_HTTP_CREATED,
                                     u->writer.manifest.id, u->received,
-                                    u->writer.sha256, EXAM_SEG_RECEIVED);
+                                    u->writer.sha256, EXAM_SEG_RECEIVED,
+                                    &in->seg);
     }
 
     ngx_http_exam_intake_told(u);
@@ -480,7 +555,7 @@ ngx_http_exam_intake_told(ngx_http_exam_upload_t *u)
 void
 ngx_http_exam_intake_answer(ngx_http_request_t *r, ngx_uint_t status,
     exam_str_t id, int64_t bytes, const uint8_t sha256[EXAM_HASH_LEN],
-    exam_seg_e state)
+    exam_seg_e state, const ngx_http_exam_segment_t *seg)
 {
     u_char       *data;
     u_char        memory[NGX_HTTP_EXAM_JSON_MAX];
@@ -524,7 +599,14 @@ ngx_http_exam_intake_answer(ngx_http_request_t *r, ngx_uint_t status,
     exam_buf_lit(&b, "\",\"state\":\"");
     name = exam_seg_name(state);
     exam_buf_put(&b, name, ngx_strlen(name));
-    exam_buf_lit(&b, "\"}\n");
+    exam_buf_char(&b, '"');
+
+    if (seg->kind == EXAM_KIND_FILE) {
+        exam_buf_lit(&b, ",\"kind\":\"file\",\"n\":");
+        exam_buf_uint(&b, seg->n);
+    }
+
+    exam_buf_lit(&b, "}\n");
 
     rc = ngx_http_exam_json(r, status, &b);
 

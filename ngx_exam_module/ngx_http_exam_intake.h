@@ -22,6 +22,11 @@
 #include "ngx_http_exam_upload.h"
 
 
+/* an upload whose kind is not known yet, where slots are counted */
+
+#define NGX_HTTP_EXAM_KIND_FORM  (EXAM_KIND_FILE + 1)
+
+
 typedef struct {
 
     /*
@@ -57,6 +62,9 @@ typedef struct {
     exam_str_t                     other_id;    /* empty: other.upload */
     exam_seg_e                     other_state; /* NONE: nothing */
 
+    off_t                          length;  /* of the content, -1 not known */
+    int64_t                        spent;   /* of the quota, by Redis; -1 */
+
     exam_str_t                     rival_id;    /* incomplete, by the ledger */
     int64_t                        rival_length;    /* -1: not known */
 
@@ -67,6 +75,7 @@ typedef struct {
     ngx_uint_t                     waited;  /* ms */
 
     ngx_http_exam_intake_handlers_t  handlers;
+    void                         (*told)(ngx_http_exam_upload_t *u);
 
     unsigned                       has_digest:1;    /* of the content */
     unsigned                       has_slot:1;
@@ -78,6 +87,7 @@ typedef struct {
     unsigned                       held:1;  /* in the zone, by _hold() */
     unsigned                       claimed:1;   /* in the ledger */
     unsigned                       kept:1;  /* on the disk */
+    unsigned                       numbered:1;  /* an attachment has its n */
 } ngx_http_exam_intake_t;
 
 
@@ -90,6 +100,7 @@ EXAM_MUST_CHECK exam_err_e ngx_http_exam_intake_check(
 /*
  * A new id, and the manifest of seg with copies of all its strings; u->data is
  * zero but for what the owner has behind the intake.  NGX_ERROR: out of memory.
+ * The owner sets in->length afterwards where it is known.
  */
 
 ngx_int_t ngx_http_exam_intake_init(ngx_http_exam_upload_t *u,
@@ -100,7 +111,10 @@ ngx_int_t ngx_http_exam_intake_init(ngx_http_exam_upload_t *u,
 
 EXAM_MUST_CHECK exam_err_e ngx_http_exam_intake_open(ngx_http_exam_upload_t *u);
 
-/* zone and ledger: then `asked`, or the upload fails */
+/*
+ * Zone, ledger and quota: then `asked`, or the upload fails.  An attachment is
+ * given its number.
+ */
 
 void ngx_http_exam_intake_ask(ngx_http_exam_upload_t *u);
 
@@ -127,11 +141,37 @@ void ngx_http_exam_intake_told(ngx_http_exam_upload_t *u);
 exam_str_t ngx_http_exam_intake_other(ngx_http_exam_upload_t *u,
     u_char id[EXAM_UPLOAD_MAX]);
 
-/* 201 or 200 with id, bytes, sha256, state and Repr-Digest; ends r */
+/*
+ * The kind and number of an upload that did not have them when it began; the
+ * strings are the owner's.
+ */
+
+void ngx_http_exam_intake_number(ngx_http_exam_upload_t *u, ngx_uint_t kind,
+    exam_str_t name, uint32_t n);
+
+/* what an upload of that type is filed as, copied into its pool */
+
+EXAM_MUST_CHECK exam_err_e ngx_http_exam_intake_type(ngx_http_exam_upload_t *u,
+    exam_str_t type);
+
+/* how much of the quota is used: then `told` in a later turn, or at once */
+
+void ngx_http_exam_intake_spent(ngx_http_exam_upload_t *u,
+    void (*told)(ngx_http_exam_upload_t *u));
+
+/* EXAM_OK, u->limit lowered to what is left; or QUOTA */
+
+EXAM_MUST_CHECK exam_err_e ngx_http_exam_intake_quota(
+    ngx_http_exam_upload_t *u);
+
+/*
+ * 201 or 200 with id, bytes, sha256, state and Repr-Digest, of an attachment
+ * kind and n; ends r.
+ */
 
 void ngx_http_exam_intake_answer(ngx_http_request_t *r, ngx_uint_t status,
     exam_str_t id, int64_t bytes, const uint8_t sha256[EXAM_HASH_LEN],
-    exam_seg_e state);
+    exam_seg_e state, const ngx_http_exam_segment_t *seg);
 
 
 /*
@@ -177,11 +217,6 @@ ngx_int_t ngx_http_exam_intake_resume(ngx_http_exam_upload_t *u,
 
 void ngx_http_exam_intake_gone(ngx_http_exam_main_conf_t *mcf,
     const exam_manifest_t *m);
-
-/* found incomplete in the spool, when the zone was emptied */
-
-void ngx_http_exam_intake_refill(ngx_http_exam_main_conf_t *mcf,
-    const exam_manifest_t *m, int64_t expires_at);
 
 
 /* internal: of ngx_http_exam_intake.c and ngx_http_exam_intake_ask.c */

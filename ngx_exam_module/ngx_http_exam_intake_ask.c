@@ -1,8 +1,8 @@
 
 /*
- * What zone and ledger say of a number before its upload begins (see
- * ngx_http_exam_intake.h).  Runs on the event loop; Redis is asked, not waited
- * for: away, the zone alone decides.
+ * What zone and ledger say of a number before its upload begins, the number of
+ * an attachment, and the quota (see ngx_http_exam_intake.h).  Runs on the event
+ * loop; Redis is asked, not waited for: away, the zone alone decides.
  */
 
 
@@ -16,6 +16,11 @@ static ngx_int_t ngx_http_exam_intake_rival(ngx_http_exam_upload_t *u,
     const exam_ledger_t *e);
 static void ngx_http_exam_intake_refused(ngx_http_exam_upload_t *u,
     const exam_ledger_t *e);
+static void ngx_http_exam_intake_file(ngx_http_exam_upload_t *u);
+static void ngx_http_exam_intake_filed(void *data, redisReply *reply);
+static void ngx_http_exam_intake_next(ngx_http_exam_upload_t *u,
+    uint32_t least);
+static void ngx_http_exam_intake_sum(void *data, redisReply *reply);
 static void ngx_http_exam_intake_asked(ngx_http_exam_upload_t *u);
 
 
@@ -30,6 +35,11 @@ ngx_http_exam_intake_ask(ngx_http_exam_upload_t *u)
     ngx_http_exam_intake_t  *in;
 
     in = u->data;
+
+    if (in->seg.kind == EXAM_KIND_FILE) {
+        ngx_http_exam_intake_file(u);
+        return;
+    }
 
     rc = ngx_http_exam_zone_segment(u->mcf->zone, in->seg.sid, in->seg.kind,
                                     in->seg.n, &in->other, &highest);
@@ -50,6 +60,10 @@ ngx_http_exam_intake_ask(ngx_http_exam_upload_t *u)
         in->beyond = 1;
         before = u->mcf->segment_window;
     }
+
+    /* its answer comes before the ledger's */
+
+    ngx_http_exam_intake_spent(u, NULL);
 
     /* also of what was received here: it may have been refused since */
 
@@ -214,9 +228,214 @@ ngx_http_exam_intake_refused(ngx_http_exam_upload_t *u, const exam_ledger_t *e)
 }
 
 
+/*
+ * The next number of the session's attachments.  Two nodes that did not see
+ * each other may give one twice: then both are kept, as variants.
+ */
+
+static void
+ngx_http_exam_intake_file(ngx_http_exam_upload_t *u)
+{
+    char                     key[EXAM_KEY_MAX];
+    u_char                   field[EXAM_STUDENT_MAX + EXAM_SID_HEX + 8];
+    ngx_str_t                argv[4];
+    exam_buf_t               b;
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    ngx_http_exam_intake_spent(u, NULL);
+
+    if (in->numbered) {
+        ngx_http_exam_intake_asked(u);
+        return;
+    }
+
+    exam_buf_init(&b, field, sizeof(field));
+    exam_buf_put(&b, in->seg.student.data, in->seg.student.len);
+    exam_buf_char(&b, ':');
+    exam_buf_hex(&b, in->seg.sid, EXAM_SID_LEN);
+    exam_buf_lit(&b, ":file");
+
+    ngx_str_set(&argv[0], "HINCRBY");
+    argv[1].data = (u_char *) key;
+    argv[1].len = exam_key(key, EXAM_KEY_STORED, in->seg.exam, exam_str(""));
+    argv[2].data = field;
+    argv[2].len = exam_buf_len(&b);
+    ngx_str_set(&argv[3], "1");
+
+    ngx_http_exam_upload_hold(u);
+
+    if (ngx_http_exam_redis_command(ngx_http_exam_redis, NULL, 4, argv,
+                                    ngx_http_exam_intake_filed, u)
+        != NGX_OK)
+    {
+        ngx_http_exam_intake_next(u, 0);
+        ngx_http_exam_upload_release(u);
+    }
+}
+
+
+static void
+ngx_http_exam_intake_filed(void *data, redisReply *reply)
+{
+    ngx_http_exam_upload_t *u = data;
+
+    uint32_t           least;
+    ngx_connection_t  *c;
+
+    if (u->r != NULL && !ngx_http_exam_spool.exiting) {
+
+        c = u->r->connection;
+        ngx_http_set_log_request(c->log, u->r);
+
+        least = 0;
+
+        if (!ngx_http_exam_redis_away(reply)
+            && reply->type == REDIS_REPLY_INTEGER && reply->integer > 0)
+        {
+            least = (uint32_t) ngx_min(reply->integer - 1, EXAM_SEGMENT_MAX);
+        }
+
+        ngx_http_exam_intake_next(u, least);
+
+        ngx_http_run_posted_requests(c);
+    }
+
+    ngx_http_exam_upload_release(u);
+}
+
+
+static void
+ngx_http_exam_intake_next(ngx_http_exam_upload_t *u, uint32_t least)
+{
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+    in->numbered = 1;
+
+    ngx_http_exam_intake_number(u, EXAM_KIND_FILE, in->seg.kind_name,
+                                ngx_http_exam_zone_file(u->mcf->zone,
+                                                        in->seg.sid, least));
+    ngx_http_exam_intake_asked(u);
+}
+
+
+/* all sessions of the student together */
+
+void
+ngx_http_exam_intake_spent(ngx_http_exam_upload_t *u,
+    void (*told)(ngx_http_exam_upload_t *u))
+{
+    char                     key[EXAM_KEY_MAX];
+    u_char                   field[EXAM_STUDENT_MAX + 8];
+    ngx_str_t                argv[3];
+    exam_buf_t               b;
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+    in->told = told;
+    in->spent = -1;
+
+    if (u->mcf->student_quota == 0) {
+        goto done;
+    }
+
+    exam_buf_init(&b, field, sizeof(field));
+    exam_buf_put(&b, in->seg.student.data, in->seg.student.len);
+    exam_buf_lit(&b, ":bytes");
+
+    ngx_str_set(&argv[0], "HGET");
+    argv[1].data = (u_char *) key;
+    argv[1].len = exam_key(key, EXAM_KEY_STORED, in->seg.exam, exam_str(""));
+    argv[2].data = field;
+    argv[2].len = exam_buf_len(&b);
+
+    ngx_http_exam_upload_hold(u);
+
+    if (ngx_http_exam_redis_command(ngx_http_exam_redis, NULL, 3, argv,
+                                    ngx_http_exam_intake_sum, u)
+        == NGX_OK)
+    {
+        return;
+    }
+
+    ngx_http_exam_upload_release(u);
+
+done:
+
+    if (told != NULL) {
+        told(u);
+    }
+}
+
+
+static void
+ngx_http_exam_intake_sum(void *data, redisReply *reply)
+{
+    ngx_http_exam_upload_t *u = data;
+
+    uint64_t                 sum;
+    ngx_connection_t        *c;
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    if (!ngx_http_exam_redis_away(reply) && reply->type == REDIS_REPLY_STRING
+        && exam_uint_parse((uint8_t *) reply->str, reply->len, INT64_MAX,
+                           &sum))
+    {
+        in->spent = (int64_t) sum;
+    }
+
+    if (in->told != NULL && u->r != NULL && !ngx_http_exam_spool.exiting) {
+
+        c = u->r->connection;
+        ngx_http_set_log_request(c->log, u->r);
+
+        in->told(u);
+
+        ngx_http_run_posted_requests(c);
+    }
+
+    ngx_http_exam_upload_release(u);
+}
+
+
+exam_err_e
+ngx_http_exam_intake_quota(ngx_http_exam_upload_t *u)
+{
+    int64_t                  left;
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    if (u->mcf->student_quota == 0) {
+        return EXAM_OK;
+    }
+
+    /* with Redis away, what this node has received since it began */
+
+    left = ngx_http_exam_zone_student_bytes(u->mcf->zone, in->seg.sid);
+    left = (int64_t) u->mcf->student_quota - ngx_max(left, in->spent);
+
+    if (left < 0 || in->length > left) {
+        return EXAM_ERR_QUOTA;
+    }
+
+    if (left < u->limit) {
+        u->limit = left;
+        u->refusal = EXAM_ERR_QUOTA;
+    }
+
+    return EXAM_OK;
+}
+
+
 static void
 ngx_http_exam_intake_asked(ngx_http_exam_upload_t *u)
 {
+    exam_err_e               err;
     ngx_http_exam_intake_t  *in;
 
     in = u->data;
@@ -224,6 +443,15 @@ ngx_http_exam_intake_asked(ngx_http_exam_upload_t *u)
     if (u->state == NGX_HTTP_EXAM_UPLOAD_RECEIVED) {
         ngx_http_exam_intake_decide(u);
         return;
+    }
+
+    if (in->other_state == EXAM_SEG_NONE) {
+        err = ngx_http_exam_intake_quota(u);
+
+        if (err != EXAM_OK) {
+            ngx_http_exam_upload_fail(u, err);
+            return;
+        }
     }
 
     if (in->handlers.asked != NULL) {

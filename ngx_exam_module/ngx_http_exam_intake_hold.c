@@ -36,6 +36,7 @@ ngx_http_exam_intake_hold(ngx_http_exam_upload_t *u, int64_t length,
     in = u->data;
     *there = 0;
 
+    in->length = length;
     u->writer.manifest.length = length;
     ngx_http_exam_intake_held(u, &held, expires_at);
 
@@ -254,6 +255,8 @@ ngx_http_exam_intake_resume(ngx_http_exam_upload_t *u,
     in->held = 1;
     in->kept = 1;
     in->late = 1;
+    in->numbered = 1;
+    in->length = m->length;
 
     return NGX_OK;
 }
@@ -280,46 +283,6 @@ static void
 ngx_http_exam_intake_taken_back(void *data, redisReply *reply)
 {
     /* void */
-}
-
-
-void
-ngx_http_exam_intake_refill(ngx_http_exam_main_conf_t *mcf,
-    const exam_manifest_t *m, int64_t expires_at)
-{
-    int                        kind;
-    exam_claims_t              claims;
-    ngx_http_exam_held_t       held;
-    ngx_http_exam_snapshot_t   snap;
-
-    kind = ngx_http_exam_kind(mcf, m->kind);
-
-    ngx_memzero(&held, sizeof(ngx_http_exam_held_t));
-
-    if (kind < 0 || ngx_http_exam_intake_random(m->id, held.id) != NGX_OK) {
-        return;
-    }
-
-    /* 0: a left-over that came by another session, whose gen is not here */
-
-    if (m->gen != 0) {
-        ngx_memzero(&claims, sizeof(exam_claims_t));
-
-        claims.exam = m->exam;
-        claims.student = m->student;
-        claims.gen = m->gen;
-        claims.iat = m->created_at / 1000;
-        ngx_memcpy(claims.sid, m->sid, EXAM_SID_LEN);
-
-        (void) ngx_http_exam_zone_touch(mcf->zone, &claims, &snap);
-    }
-
-    held.length = m->length;
-    held.expires = (uint32_t) (expires_at / 1000);
-    held.kind = (unsigned) kind & 0xff;
-    held.n = m->n & 0xffffff;
-
-    ngx_http_exam_zone_upload_put(mcf->zone, m->sid, &held);
 }
 
 

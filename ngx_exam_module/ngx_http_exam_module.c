@@ -252,6 +252,13 @@ static ngx_command_t  ngx_http_exam_commands[] = {
       offsetof(ngx_http_exam_main_conf_t, max_bytes),
       &ngx_http_exam_bytes_bounds },
 
+    { ngx_string("exam_student_quota"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_exam_conf_quota,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_exam_main_conf_t, student_quota),
+      &ngx_http_exam_bytes_bounds },
+
     { ngx_string("exam_journal_reserve"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_off_slot,
@@ -394,6 +401,7 @@ ngx_http_exam_create_main_conf(ngx_conf_t *cf)
     mcf->segment_length = NGX_CONF_UNSET_MSEC;
     mcf->takeover = NGX_CONF_UNSET_UINT;
     mcf->max_bytes = NGX_CONF_UNSET;
+    mcf->student_quota = NGX_CONF_UNSET;
     mcf->journal_reserve = NGX_CONF_UNSET;
     mcf->spool_low = NGX_CONF_UNSET;
     mcf->upload_max_active = NGX_CONF_UNSET;
@@ -478,6 +486,10 @@ ngx_http_exam_limits(ngx_http_exam_main_conf_t *mcf)
 {
     if (mcf->max_bytes == NGX_CONF_UNSET) {
         mcf->max_bytes = 50 * 1024 * 1024;
+    }
+
+    if (mcf->student_quota == NGX_CONF_UNSET) {
+        mcf->student_quota = 0;
     }
 
     if (mcf->journal_reserve == NGX_CONF_UNSET) {

@@ -72,6 +72,7 @@ typedef struct {
     ngx_msec_t                    segment_length;
     ngx_uint_t                    takeover; /* ngx_http_exam_takeover_e */
     off_t                         max_bytes;
+    off_t                         student_quota;    /* bytes, 0 = none */
     off_t                         journal_reserve;  /* 0 = none */
     off_t                         spool_low;        /* bytes, 0 = no mark */
     ngx_int_t                     upload_max_active;    /* 0 = no limit */
@@ -295,6 +296,8 @@ char *ngx_http_exam_conf_kinds(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_exam_conf_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_exam_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_exam_conf_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_exam_conf_quota(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 
 /* ngx_http_exam_flush.c: the tick of a worker process */

@@ -108,13 +108,14 @@ ngx_http_exam_put_create(ngx_http_request_t *r,
         return NULL;
     }
 
-    if (!r->headers_in.chunked) {
-        u->writer.length = r->headers_in.content_length_n;
-    }
-
     if (ngx_http_exam_intake_init(u, seg, NULL) != NGX_OK) {
         ngx_http_exam_upload_drop(u);
         return NULL;
+    }
+
+    if (!r->headers_in.chunked) {
+        u->writer.length = r->headers_in.content_length_n;
+        ((ngx_http_exam_intake_t *) u->data)->length = u->writer.length;
     }
 
     return u;

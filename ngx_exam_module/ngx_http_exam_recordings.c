@@ -4,8 +4,9 @@
  *
  * Here: the path, the arguments, whose session it is; GET goes on in
  * ngx_http_exam_look.c, PUT in ngx_http_exam_put.c, POST .../lost in
- * ngx_http_exam_lost.c.  Runs on the event loop.  Everything that can be
- * refused is refused before the body is asked for.
+ * ngx_http_exam_lost.c, POST of a form in ngx_http_exam_form.c.  Runs on the
+ * event loop.  Everything that can be refused is refused before the body is
+ * asked for.
  */
 
 
@@ -47,6 +48,14 @@ ngx_http_exam_recordings_handler(ngx_http_request_t *r)
     ngx_http_exam_ctx_t        *ctx;
     ngx_http_exam_segment_t    *seg;
     ngx_http_exam_main_conf_t  *mcf;
+
+    if (r->uri.len == sizeof(NGX_HTTP_EXAM_RECORDINGS_PREFIX) - 2
+        && ngx_memcmp(r->uri.data, NGX_HTTP_EXAM_RECORDINGS_PREFIX,
+                      r->uri.len)
+           == 0)
+    {
+        return ngx_http_exam_form_handler(r);
+    }
 
     mcf = ngx_http_exam_main_conf(r);
     ctx = ngx_http_exam_ctx(r);
@@ -190,6 +199,14 @@ ngx_http_exam_recordings_segment(ngx_http_request_t *r,
 
     i = exam_kind_find(&mcf->kinds, kind);
 
+    /* an attachment may be looked at; its number was given by the server */
+
+    if (exam_str_eq(kind, exam_str("file"))
+        && (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)))
+    {
+        i = EXAM_KIND_FILE;
+    }
+
     if (i < 0 || !exam_id_segment(n, &seg->n)) {
         return EXAM_ERR_NOT_FOUND;
     }
@@ -197,7 +214,8 @@ ngx_http_exam_recordings_segment(ngx_http_request_t *r,
     seg->exam = ctx->claims.exam;
     seg->student = ctx->claims.student;
     seg->kind = (ngx_uint_t) i;
-    seg->kind_name = mcf->kinds.name[i];
+    seg->kind_name = (i == EXAM_KIND_FILE) ? exam_str("file")
+                                           : mcf->kinds.name[i];
 
     err = ngx_http_exam_recordings_number(r, &started_at, EXAM_SEQ_MAX,
                                           &seg->started_at);
@@ -373,6 +391,10 @@ ngx_http_exam_recordings_ask(ngx_http_request_t *r,
     u_char      field[EXAM_STUDENT_MAX + EXAM_SID_HEX + EXAM_KIND_MAX + 2];
     ngx_str_t   argv[3];
     exam_buf_t  b;
+    exam_str_t  kind;
+
+    kind = (seg->kind == EXAM_KIND_FILE)
+           ? ngx_http_exam_main_conf(r)->kinds.name[0] : seg->kind_name;
 
     exam_buf_init(&b, field, sizeof(field));
     exam_buf_put(&b, seg->student.data, seg->student.len);
@@ -381,7 +403,10 @@ ngx_http_exam_recordings_ask(ngx_http_request_t *r,
         exam_buf_char(&b, ':');
         exam_buf_hex(&b, seg->sid, EXAM_SID_LEN);
         exam_buf_char(&b, ':');
-        exam_buf_put(&b, seg->kind_name.data, seg->kind_name.len);
+
+        /* of each kind there is one: see the login's script */
+
+        exam_buf_put(&b, kind.data, kind.len);
     }
 
     ngx_str_set(&argv[0], "HGET");
@@ -508,6 +533,11 @@ ngx_http_exam_recordings_go(ngx_http_request_t *r,
         return;
 
     case NGX_HTTP_POST:
+        if (seg->form != NULL) {
+            ngx_http_exam_form_go(r, seg);
+            return;
+        }
+
         ngx_http_exam_lost_go(r, seg);
         return;
 

@@ -50,6 +50,7 @@ struct ngx_http_exam_segment_s {
     exam_str_t                     content_type;    /* of an upload */
 
     ngx_uint_t                     own;     /* of the token's session */
+    void                          *form;    /* the upload it came by, or NULL */
     void                          *look;    /* who waits; NULL: nobody */
     ngx_http_exam_ledger_pt        told;    /* by the question of r */
     ngx_http_exam_segment_pt       go;      /* NULL: what the method says */
@@ -121,6 +122,16 @@ void ngx_http_exam_recordings_problem(ngx_http_request_t *r, exam_err_e err);
  */
 
 void ngx_http_exam_put(ngx_http_request_t *r, ngx_http_exam_segment_t *seg);
+
+
+/*
+ * ngx_http_exam_form.c: POST of a form; the content handler, and what follows
+ * once the session is allowed.
+ */
+
+ngx_int_t ngx_http_exam_form_handler(ngx_http_request_t *r);
+void ngx_http_exam_form_go(ngx_http_request_t *r,
+    ngx_http_exam_segment_t *seg);
 
 
 /* ngx_http_exam_look.c: GET, as above */

@@ -470,12 +470,6 @@ ngx_http_exam_spool_fill(ngx_http_exam_spool_job_t *job,
     m = &found->manifest;
     kind = ngx_http_exam_kind(job->mcf, m->kind);
 
-    /* an attachment that is complete is not counted by its number */
-
-    if (m->final && kind == EXAM_KIND_FILE) {
-        return;
-    }
-
     /* 0: a left-over that came by another session, whose gen is not here */
 
     if (kind < 0 || m->gen == 0) {

@@ -278,6 +278,13 @@ refused('exam_max_bytes', '' => $number,
              'x', '-1', '1t', '""'), '0' => qr/value must be/);
 is_duplicate('exam_max_bytes', '1m');
 
+taken('exam_student_quota', 'off', '1', '1k', '20g');
+refused('exam_student_quota', '' => $number,
+        (map { ($_ => qr/"exam_student_quota" directive invalid value/) }
+             'x', '-1', 'on', '""'), '0' => qr/value must be/);
+is_duplicate('exam_student_quota', 'off');
+is_duplicate('exam_student_quota', '1m');
+
 taken('exam_journal_reserve', '0', '1k', '64m', '2g');
 refused('exam_journal_reserve', '' => $number,
         (map { ($_ => qr/"exam_journal_reserve" directive invalid value/) }

@@ -31,7 +31,7 @@ my $token = $api->login('30', 'S001')->{json}{token};
 for my $path (qw(/api /api/ /api/v1 /api/v1/ /api/v1/nothing /api/v2/login
                  /api/v1/login/ /api/v1/loginx /api/v1/heartbeat/1
                  /api/v1/LOGIN /api/v1/me%20 /api/v1/..%2fstatus
-                 /api/v1/recordings))
+                 /api/v1/recordings/))
 {
     next if $path eq '/api';
     is_problem($api->get($path), 404, 'not_found', "GET $path");

@@ -182,7 +182,7 @@ for my $method (qw(POST DELETE PATCH OPTIONS)) {
     my $c = Exam::Wire->new($server);
     $c->head(POST => '/api/v1/recordings', fields());
     $c->send('hello');
-    is $c->response->{status}, 404, 'the collection has no methods yet';
+    is $c->response->{status}, 415, 'the collection takes forms only';
 }
 
 
