@@ -10,11 +10,11 @@ import * as uppy from './uppy.mjs';
 const uploads = {};
 
 
-/* bytes that no compression makes smaller, the same ones for each size */
+/* the same bytes, and the same file to who looks for it, for each segment */
 
-function made(size) {
+function made(size, { kind, n }) {
     const words = new Uint32Array(size / 4);
-    let x = 2463534242;
+    let x = 2463534242 + Number(n);
 
     for (let i = 0; i < words.length; i++) {
         x ^= x << 13;
@@ -23,8 +23,8 @@ function made(size) {
         words[i] = x;
     }
 
-    return new File([words], 'screen.webm', { type: 'video/webm',
-                                              lastModified: 1 });
+    return new File([words], `${kind}-${n}.webm`, { type: 'video/webm',
+                                                    lastModified: 1 });
 }
 
 
@@ -44,7 +44,7 @@ window.run = async (cmd) => {
     }
 
     const say = (what) => window.report({ id: cmd.id, ...what });
-    const file = made(cmd.size);
+    const file = made(cmd.size, cmd.metadata);
 
     await say({ event: 'made', sha256: await sha256(file) });
 

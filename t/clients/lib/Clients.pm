@@ -12,7 +12,7 @@ use warnings;
 
 use parent -norequire, 'Peer';
 
-use Digest::SHA qw(sha256_hex);
+use JSON::PP ();
 use Test::More ();
 
 use Exam;
@@ -133,8 +133,19 @@ sub happened {
 
         $self->{at}{ $id // '' }--;
 
-        push @$events, $self->listen($seconds // 60);
+        push @$events, eval { $self->listen($seconds // 60) }
+            // die $@, $self->last_words($id);
     }
+}
+
+
+sub last_words {
+    my ($self, $id) = @_;
+
+    my @last = grep { ($_->{id} // '') eq ($id // '') } @{ $self->{events} };
+
+    splice @last, 0, -8 if @last > 8;
+    return map { JSON::PP->new->canonical->encode($_) . "\n" } @last;
 }
 
 
