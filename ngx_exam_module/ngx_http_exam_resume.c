@@ -417,8 +417,9 @@ ngx_http_exam_resume_known(ngx_http_exam_upload_t *u, ngx_uint_t same)
 static void
 ngx_http_exam_resume_told(ngx_http_exam_upload_t *u)
 {
-    ngx_http_request_t      *r;
-    ngx_http_exam_resume_t  *re;
+    ngx_http_request_t       *r;
+    ngx_http_exam_resume_t   *re;
+    ngx_http_exam_segment_t  *seg;
 
     re = u->data;
     r = u->r;
@@ -435,8 +436,9 @@ ngx_http_exam_resume_told(ngx_http_exam_upload_t *u)
     }
 
     if (re->discard && r != NULL) {
+        seg = &re->up->seg;
         ngx_http_exam_upload_leave(u);
-        ngx_http_exam_resume_create(r, ngx_http_exam_resume_request(r));
+        ngx_http_exam_resume_create(r, seg);
         return;
     }
 

@@ -80,11 +80,6 @@ void ngx_http_exam_resume_claimed(ngx_http_exam_upload_t *u);
 
 void ngx_http_exam_resume_rival(ngx_http_exam_upload_t *u, exam_err_e err);
 
-#define ngx_http_exam_resume_request(r)                                       \
-    ((ngx_http_exam_segment_t *)                                              \
-     ((ngx_http_exam_ctx_t *)                                                 \
-      ngx_http_get_module_ctx(r, ngx_http_exam_module))->data)
-
 /* lets go of the upload, then answers */
 
 void ngx_http_exam_resume_answer(ngx_http_exam_upload_t *u, exam_err_e err);

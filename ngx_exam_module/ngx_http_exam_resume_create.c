@@ -352,10 +352,12 @@ ngx_http_exam_resume_rival(ngx_http_exam_upload_t *u, exam_err_e err)
 {
     exam_manifest_t           m;
     ngx_http_request_t       *r;
+    ngx_http_exam_resume_t   *re;
     ngx_http_exam_segment_t  *seg;
 
     r = u->r;
-    seg = ngx_http_exam_resume_request(r);
+    re = u->data;
+    seg = &re->up->seg;
 
     if (err != EXAM_ERR_UPLOAD_NOT_FOUND && err != EXAM_ERR_UPLOAD_GONE) {
 
