@@ -90,8 +90,9 @@ def arguments():
                                 ("--seconds", 2, positive)):
         parser.add_argument(name, default=default, type=kind,
                             help=argparse.SUPPRESS)
-    parser.add_argument("--quick", action="store_true",
-                        help=argparse.SUPPRESS)
+    for name in ("--quick", "--check"):     # --check: the words alone
+        parser.add_argument(name, action="store_true",
+                            help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.quick:
         options.rounds = options.seconds = 1
@@ -124,6 +125,8 @@ def others_cpu():
 
 def main():
     options = arguments()
+    if options.check:
+        return
     others = others_cpu()
     if others > 0.1:
         print(f"note: others use {others:.0%} of this machine; CPU a GB is"

@@ -233,8 +233,9 @@ class Node(Upload, Nginx):
         self.folders[0].mkdir()
         self.port = free_port()
         self.process = load.folder.start(
-            name, SERVER_CPU, "node", node_folder() / "server.mjs",
-            self.port, self.folders[0], *arguments)
+            name, SERVER_CPU, os.environ.get("EXAM_NODE", "node"),
+            node_folder() / "server.mjs", self.port, self.folders[0],
+            *arguments)
         wait_for("@tus/server", self.up)
 
     def workers(self):
