@@ -18,6 +18,26 @@ Exam::spew("$prefix/keys", Exam::slurp(Exam::keys_file()));
 chmod 0600, "$prefix/keys";
 system("cp $root/nginx-conf/* $prefix/") == 0 or die "cannot copy\n";
 
+my ($made) = Exam::run('openssl', 'req', '-x509', '-newkey', 'rsa:2048',
+                       '-nodes', '-subj', '/CN=localhost', '-keyout',
+                       "$prefix/cert.key", '-out', "$prefix/cert.pem");
+die "cannot make a certificate\n" if $made;
+
+# the word that nginx before 1.25.1 has for it
+
+my (undef, undef, $version) = Exam::run($nginx, '-v');
+my ($minor) = $version =~ m{nginx/1\.(\d+)};
+my $tls = Exam::slurp("$prefix/tls.conf");
+
+like $tls, qr/^ *http2_body_preread_size 512k;$/m,
+    'tls.conf: a window that uploads over HTTP/2 can do with';
+
+if ($minor < 25) {
+    $tls =~ s/^ *http2 +on;$//m;
+    $tls =~ s/^( *listen .* ssl)/$1 http2/m;
+    Exam::spew("$prefix/tls.conf", $tls);
+}
+
 for my $conf (glob "$prefix/*.conf") {
     my $name = $conf =~ s{.*/}{}r;
     my ($rc, $out, $err) = Exam::run($nginx, '-t', '-p', "$prefix/",
