@@ -430,7 +430,8 @@ ngx_http_exam_form_number(ngx_http_exam_upload_t *u)
     if (form->in.has_slot && !form->counted
         && ngx_http_exam_zone_upload_kind(u->mcf->zone, form->in.payer,
                                           form->in.slot, kind,
-                                          u->mcf->kind_uploads)
+                                          ngx_http_exam_intake_limit(u->mcf,
+                                                                     kind))
            != NGX_OK)
     {
         return EXAM_ERR_TOO_MANY_UPLOADS;

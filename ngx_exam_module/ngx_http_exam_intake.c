@@ -210,6 +210,13 @@ ngx_http_exam_intake_number(ngx_http_exam_upload_t *u, ngx_uint_t kind,
 }
 
 
+ngx_uint_t
+ngx_http_exam_intake_limit(ngx_http_exam_main_conf_t *mcf, ngx_uint_t kind)
+{
+    return (kind == EXAM_KIND_FILE) ? mcf->file_uploads : mcf->kind_uploads;
+}
+
+
 exam_err_e
 ngx_http_exam_intake_open(ngx_http_exam_upload_t *u)
 {
@@ -217,7 +224,7 @@ ngx_http_exam_intake_open(ngx_http_exam_upload_t *u)
     ngx_http_exam_intake_t  *in;
 
     in = u->data;
-    limit = u->mcf->kind_uploads;
+    limit = ngx_http_exam_intake_limit(u->mcf, in->seg.kind);
 
     /* one of any kind may be on the way in each of its slots */
 

@@ -107,6 +107,11 @@ ngx_int_t ngx_http_exam_intake_init(ngx_http_exam_upload_t *u,
     const ngx_http_exam_segment_t *seg,
     const ngx_http_exam_intake_handlers_t *handlers);
 
+/* open uploads a session may have of a kind */
+
+ngx_uint_t ngx_http_exam_intake_limit(ngx_http_exam_main_conf_t *mcf,
+    ngx_uint_t kind);
+
 /* a slot of the session that asks: EXAM_OK, or TOO_MANY_UPLOADS */
 
 EXAM_MUST_CHECK exam_err_e ngx_http_exam_intake_open(ngx_http_exam_upload_t *u);

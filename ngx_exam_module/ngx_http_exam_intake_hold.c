@@ -14,6 +14,9 @@
 #include "ngx_http_exam_intake.h"
 
 
+#define NGX_HTTP_EXAM_INTAKE_FILES  4   /* of the largest, a session's open */
+
+
 static void ngx_http_exam_intake_answered(void *data, redisReply *reply);
 static exam_err_e ngx_http_exam_intake_winner(ngx_http_exam_upload_t *u,
     redisReply *reply);
@@ -28,6 +31,7 @@ exam_err_e
 ngx_http_exam_intake_hold(ngx_http_exam_upload_t *u, int64_t length,
     int64_t expires_at, ngx_uint_t *there)
 {
+    off_t                    bytes;
     u_char                  *id;
     exam_buf_t               b;
     ngx_http_exam_held_t     held;
@@ -40,9 +44,16 @@ ngx_http_exam_intake_hold(ngx_http_exam_upload_t *u, int64_t length,
     u->writer.manifest.length = length;
     ngx_http_exam_intake_held(u, &held, expires_at);
 
+    /* attachments may be many, of which each has the room that it reserves */
+
+    bytes = (in->seg.kind == EXAM_KIND_FILE)
+            ? NGX_HTTP_EXAM_INTAKE_FILES * u->mcf->max_bytes : 0;
+
     switch (ngx_http_exam_zone_upload_hold(u->mcf->zone, in->payer,
-                                           in->seg.sid, u->mcf->kind_uploads,
-                                           &held))
+                                           in->seg.sid,
+                                           ngx_http_exam_intake_limit(u->mcf,
+                                                               in->seg.kind),
+                                           bytes, &held))
     {
 
     case NGX_OK:

@@ -315,6 +315,13 @@ static ngx_command_t  ngx_http_exam_commands[] = {
       offsetof(ngx_http_exam_main_conf_t, kind_uploads),
       &ngx_http_exam_uploads_bounds },
 
+    { ngx_string("exam_file_uploads"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_exam_main_conf_t, file_uploads),
+      &ngx_http_exam_window_bounds },
+
     { ngx_string("exam_heartbeat_rate"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
       ngx_http_exam_conf_rate,
@@ -410,6 +417,7 @@ ngx_http_exam_create_main_conf(ngx_conf_t *cf)
     mcf->max_segments = NGX_CONF_UNSET;
     mcf->segment_window = NGX_CONF_UNSET;
     mcf->kind_uploads = NGX_CONF_UNSET;
+    mcf->file_uploads = NGX_CONF_UNSET;
     mcf->heartbeat_rate.rate = NGX_CONF_UNSET_UINT;
     mcf->poll_rate.rate = NGX_CONF_UNSET_UINT;
     mcf->events_rate.rate = NGX_CONF_UNSET_UINT;
@@ -440,6 +448,7 @@ ngx_http_exam_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_value(mcf->max_segments, 2000);
     ngx_conf_init_value(mcf->segment_window, 100);
     ngx_conf_init_value(mcf->kind_uploads, 2);
+    ngx_conf_init_value(mcf->file_uploads, 100);
     ngx_conf_init_value(mcf->upload_max_active, 4096);
     ngx_conf_init_size_value(mcf->upload_min_rate, 0);
 

@@ -81,6 +81,7 @@ typedef struct {
     ngx_int_t                     max_segments;
     ngx_int_t                     segment_window;
     ngx_int_t                     kind_uploads;
+    ngx_int_t                     file_uploads;     /* attachments */
     ngx_http_exam_rate_t          heartbeat_rate;
     ngx_http_exam_rate_t          poll_rate;
     ngx_http_exam_rate_t          events_rate;

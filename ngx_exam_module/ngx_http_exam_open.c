@@ -15,6 +15,8 @@
 
 static ngx_uint_t ngx_http_exam_open_count(ngx_http_exam_segs_t *segs,
     ngx_uint_t kind);
+static off_t ngx_http_exam_open_bytes(ngx_http_exam_segs_t *segs,
+    ngx_uint_t kind);
 static ngx_int_t ngx_http_exam_held_add(ngx_http_exam_shard_t *shard,
     ngx_http_exam_segs_t *segs, const uint8_t sid[EXAM_SID_LEN],
     const ngx_http_exam_held_t *held);
@@ -137,7 +139,7 @@ ngx_http_exam_zone_upload_close(ngx_http_exam_zone_t *zone,
 ngx_int_t
 ngx_http_exam_zone_upload_hold(ngx_http_exam_zone_t *zone,
     const uint8_t payer[EXAM_SID_LEN], const uint8_t sid[EXAM_SID_LEN],
-    ngx_uint_t limit, ngx_http_exam_held_t *held)
+    ngx_uint_t limit, off_t bytes, ngx_http_exam_held_t *held)
 {
     ngx_int_t               rc;
     ngx_http_exam_held_t   *there;
@@ -165,7 +167,11 @@ ngx_http_exam_zone_upload_hold(ngx_http_exam_zone_t *zone,
 
     rc = NGX_BUSY;
 
-    if (ngx_http_exam_open_count(segs, held->kind) >= limit) {
+    if (ngx_http_exam_open_count(segs, held->kind) >= limit
+        || (bytes > 0
+            && ngx_http_exam_open_bytes(segs, held->kind)
+               + ngx_max(held->length, 0) > bytes))
+    {
         goto done;
     }
 
@@ -361,6 +367,26 @@ ngx_http_exam_open_count(ngx_http_exam_segs_t *segs, ngx_uint_t kind)
     }
 
     return n;
+}
+
+
+/* what they have said that they are to hold */
+
+static off_t
+ngx_http_exam_open_bytes(ngx_http_exam_segs_t *segs, ngx_uint_t kind)
+{
+    off_t                  bytes;
+    ngx_http_exam_held_t  *held;
+
+    bytes = 0;
+
+    for (held = segs->held; held != NULL; held = held->next) {
+        if (held->kind == kind && !ngx_http_exam_held_over(held)) {
+            bytes += ngx_max(held->length, 0);
+        }
+    }
+
+    return bytes;
 }
 
 

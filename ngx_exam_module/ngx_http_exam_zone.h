@@ -525,13 +525,14 @@ void ngx_http_exam_zone_upload_close(ngx_http_exam_zone_t *zone,
 /*
  * A resumable upload that `payer` is about to make for session `sid`, before
  * anything of it is on the disk.  NGX_AGAIN: the number has an incomplete one,
- * *held is a copy of it (its pid 0: it is on the disk); NGX_BUSY as above; else
- * *held stands in the zone, until _drop or its expiry.
+ * *held is a copy of it (its pid 0: it is on the disk); NGX_BUSY as above, or
+ * more than `bytes` (0: any number) in open ones of the kind; else *held stands
+ * in the zone, until _drop or its expiry.
  */
 
 ngx_int_t ngx_http_exam_zone_upload_hold(ngx_http_exam_zone_t *zone,
     const uint8_t payer[EXAM_SID_LEN], const uint8_t sid[EXAM_SID_LEN],
-    ngx_uint_t limit, ngx_http_exam_held_t *held);
+    ngx_uint_t limit, off_t bytes, ngx_http_exam_held_t *held);
 
 /* is on the disk; may be called again for a later expiry or a length */
 

@@ -317,7 +317,7 @@ refused('exam_upload_min_rate', '' => $number,
 is_duplicate('exam_upload_min_rate', '1k');
 
 for my $row (['exam_max_segments', 1000000], ['exam_segment_window', 1000],
-             ['exam_kind_uploads', 4])
+             ['exam_kind_uploads', 4], ['exam_file_uploads', 1000])
 {
     my ($directive, $max) = @$row;
 
