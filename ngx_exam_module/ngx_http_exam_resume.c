@@ -34,11 +34,7 @@ static void ngx_http_exam_resume_finished(ngx_http_exam_upload_t *u,
     ngx_http_request_t *r);
 static void ngx_http_exam_resume_ended(ngx_http_exam_upload_t *u,
     ngx_uint_t durable);
-static void ngx_http_exam_resume_refused(ngx_http_exam_upload_t *u,
-    exam_err_e err);
-static exam_err_e ngx_http_exam_resume_again(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_resume_progress(ngx_http_exam_upload_t *u);
-static ngx_uint_t ngx_http_exam_resume_own(ngx_http_exam_upload_t *u);
 static ngx_int_t ngx_http_exam_resume_send(ngx_http_request_t *r,
     ngx_http_exam_upload_t *u, exam_err_e err);
 
@@ -428,7 +424,11 @@ ngx_http_exam_resume_told(ngx_http_exam_upload_t *u)
 
     re->intake.started = 0;
 
-    if (u->gone) {
+    if (re->found) {
+
+        /* its URL alone is gone */
+
+    } else if (u->gone) {
         ngx_http_exam_intake_gone(u->mcf, &u->writer.manifest);
 
     } else {
@@ -484,73 +484,6 @@ ngx_http_exam_resume_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable)
 }
 
 
-/* there is nothing to go on with */
-
-static void
-ngx_http_exam_resume_refused(ngx_http_exam_upload_t *u, exam_err_e err)
-{
-    exam_manifest_t         *m;
-    ngx_http_exam_resume_t  *re;
-
-    re = u->data;
-    m = &u->writer.manifest;
-
-    if (err == EXAM_OK || err == EXAM_ERR_UPLOAD_GONE) {
-
-        if (!ngx_http_exam_resume_own(u)) {
-            err = EXAM_ERR_UPLOAD_NOT_FOUND;
-        }
-    }
-
-    if (re->method == NGX_HTTP_POST && err != EXAM_ERR_UPLOAD_BUSY) {
-        ngx_http_exam_resume_rival(u, err);
-        return;
-    }
-
-    if (err == EXAM_OK) {
-        re->complete = 1;
-        re->replay = 1;
-        re->has_hash = !u->gone;
-        re->bytes = m->length;
-
-        err = ngx_http_exam_resume_again(u);
-    }
-
-    ngx_http_exam_resume_answer(u, err);
-}
-
-
-/* to a complete upload */
-
-static exam_err_e
-ngx_http_exam_resume_again(ngx_http_exam_upload_t *u)
-{
-    ngx_http_exam_resume_t   *re;
-    ngx_http_exam_uploads_t  *up;
-
-    re = u->data;
-    up = re->up;
-
-    if (re->method != NGX_HTTP_PATCH) {
-        return EXAM_OK;
-    }
-
-    if (re->dialect == NGX_HTTP_EXAM_TUS) {
-
-        if (up->offset != re->bytes) {
-            return EXAM_ERR_OFFSET_MISMATCH;
-        }
-
-        return up->content == 0 ? EXAM_OK : EXAM_ERR_TOO_LARGE;
-    }
-
-    /* the last part once more, whose answer was lost */
-
-    return up->complete && up->length == re->bytes
-           ? EXAM_OK : EXAM_ERR_UPLOAD_COMPLETED;
-}
-
-
 /* while the body is received */
 
 static void
@@ -570,9 +503,7 @@ ngx_http_exam_resume_progress(ngx_http_exam_upload_t *u)
 }
 
 
-/* the manifest's candidate is the one that asks */
-
-static ngx_uint_t
+ngx_uint_t
 ngx_http_exam_resume_own(ngx_http_exam_upload_t *u)
 {
     ngx_http_exam_ctx_t  *ctx;

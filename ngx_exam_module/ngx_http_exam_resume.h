@@ -32,6 +32,7 @@ typedef struct {
     unsigned                  whole:1;  /* this body is the last one */
     unsigned                  complete:1;
     unsigned                  elsewhere:1;  /* on another node */
+    unsigned                  found:1;  /* complete, by the engine */
     unsigned                  replay:1; /* complete before this request */
     unsigned                  has_hash:1;   /* manifest.sha256 is that */
 } ngx_http_exam_resume_t;
@@ -79,6 +80,14 @@ void ngx_http_exam_resume_claimed(ngx_http_exam_upload_t *u);
 /* the one that the number had is not there, or complete: by err */
 
 void ngx_http_exam_resume_rival(ngx_http_exam_upload_t *u, exam_err_e err);
+
+/* the manifest's candidate is the one that asks */
+
+ngx_uint_t ngx_http_exam_resume_own(ngx_http_exam_upload_t *u);
+
+/* ngx_http_exam_resume_found.c: the engine's handler */
+
+void ngx_http_exam_resume_refused(ngx_http_exam_upload_t *u, exam_err_e err);
 
 /* lets go of the upload, then answers */
 

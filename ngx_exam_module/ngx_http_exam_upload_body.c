@@ -19,6 +19,8 @@
 
 static void ngx_http_exam_upload_body(ngx_http_request_t *r);
 static void ngx_http_exam_upload_read(ngx_http_request_t *r);
+static void ngx_http_exam_upload_broken(ngx_http_exam_upload_t *u,
+    ngx_int_t rc);
 static ngx_int_t ngx_http_exam_upload_take(ngx_http_exam_upload_t *u);
 static ngx_int_t ngx_http_exam_upload_piece(ngx_http_exam_upload_t *u);
 static ngx_int_t ngx_http_exam_upload_room(ngx_http_exam_upload_t *u);
@@ -141,8 +143,7 @@ ngx_http_exam_upload_pump(ngx_http_exam_upload_t *u)
         rc = ngx_http_read_unbuffered_request_body(r);
 
         if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-            ngx_http_exam_upload_drop(u);
-            ngx_http_finalize_request(r, rc);
+            ngx_http_exam_upload_broken(u, rc);
             return;
         }
 
@@ -151,6 +152,24 @@ ngx_http_exam_upload_pump(ngx_http_exam_upload_t *u)
             return;
         }
     }
+}
+
+
+/* the connection's end may have been read behind bytes that count */
+
+static void
+ngx_http_exam_upload_broken(ngx_http_exam_upload_t *u, ngx_int_t rc)
+{
+    ngx_http_request_t  *r;
+
+    r = u->r;
+
+    if (u->resumable) {
+        (void) ngx_http_exam_upload_take(u);
+    }
+
+    ngx_http_exam_upload_drop(u);
+    ngx_http_finalize_request(r, rc);
 }
 
 
