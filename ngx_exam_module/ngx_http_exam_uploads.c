@@ -401,6 +401,8 @@ ngx_http_exam_uploads_options(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_exam_uploads_headers(ngx_http_request_t *r, ngx_uint_t status)
 {
+    u_char                          memory[NGX_HTTP_EXAM_LIMIT_MAX];
+    ngx_str_t                       value;
     ngx_http_exam_uploads_fields_t  f;
 
     static ngx_str_t  version = ngx_string(NGX_HTTP_EXAM_TUS_VERSION);
@@ -411,8 +413,15 @@ ngx_http_exam_uploads_headers(ngx_http_request_t *r, ngx_uint_t status)
 
     ngx_http_exam_uploads_fields(r, &f);
 
-    if (ngx_http_exam_uploads_dialect(&f) != NGX_HTTP_EXAM_TUS) {
-        return NGX_OK;
+    if (ngx_http_exam_uploads_dialect(&f) == NGX_HTTP_EXAM_RUFH) {
+
+        if (status != NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+            return NGX_OK;
+        }
+
+        value = ngx_http_exam_uploads_limit(r, memory);
+
+        return ngx_http_exam_uploads_value(r, "Upload-Limit", &value);
     }
 
     if (ngx_http_exam_header(r, "Tus-Resumable", &version) != NGX_OK) {
