@@ -209,6 +209,8 @@ END { kill 'KILL', grep { $_ && -e "/proc/$_" } $old, $new }
         return eventually(sub { $n == (() = glob "$spool/part/.yield/*") });
     };
 
+    my $first = $server->{pid};
+
     $old = $server->{pid} = $master->();
     ok $sockets->(2), 'a daemon';
 
@@ -231,7 +233,7 @@ END { kill 'KILL', grep { $_ && -e "/proc/$_" } $old, $new }
 
     kill 'QUIT', $old, $new;
     ok eventually(sub { !-e "/proc/$old" && !-e "/proc/$new" }), 'both leave';
-    undef $server;
+    $server->{pid} = $first;
 }
 
 
