@@ -185,6 +185,10 @@ ngx_http_exam_part_tell(ngx_http_exam_writer_t *w)
         }
     }
 
+    /* the manifest counts all of it by now: it must not be cut off any more */
+
+    w->atomic = 0;
+
     if (ngx_http_exam_part_sync(w) != 0) {
 
         /* this rename may be lost: the next one tells anew */
@@ -192,8 +196,6 @@ ngx_http_exam_part_tell(ngx_http_exam_writer_t *w)
         w->info_boot = 0;
         return -1;
     }
-
-    w->atomic = 0;
 
     return 0;
 }

@@ -351,6 +351,17 @@ test_failures(void)
     tap_is(size_of(DIR_ ID ".part"), 22, "nothing is lost");
 
     (void) acquire(&w, OTHER);
+    w.has_check = 1;
+    w.check.alg = EXAM_TUS_CRC32C;
+    w.check.len = 4;
+    tap_is(append(&w, "sum", 3), 0, "the same with a checksum");
+    dir_errno = EIO;
+    tap_is(ngx_http_exam_part_tell(&w), -1, "when it is not synced");
+    dir_errno = 0;
+    closed(&w);
+    tap_is(size_of(DIR_ ID ".part"), 25, "what the manifest counts is kept");
+
+    (void) acquire(&w, OTHER);
     tap_is(append(&w, "more", 4), 0, "and more");
     sync_errno = cut_errno = EIO;
     tap_is(ngx_http_exam_part_tell(&w), -1, "a disk that fails");

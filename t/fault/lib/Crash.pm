@@ -90,7 +90,7 @@ sub nginx {
     $Nginx = Exam::server(threads => 1, http => Exam::http_lines(
         exam_flush_interval => '10s', %$lines), %opt);
     Exam::allow_errors(qr/worker process \d+ exited on signal 9/,
-                       qr/exam \w+\(\) for upload "t1-\w+" failed/,
+                       qr/exam \w+\(\w*\) for upload "t1-\w+" failed/,
                        qr/exam \w+\(\) of ".*" in the spool failed/,
                        qr/exam \w+\(\) in the journal failed/,
                        qr/exam spool is full, the journal's reserve is in/);

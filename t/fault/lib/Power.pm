@@ -264,6 +264,8 @@ sub _do_writev {
 
     return unless $call->{target} eq 'client';
 
+    push @{ $self->{answers} }, { at => $call->{enter}, status => $1 }
+        if $call->{args} =~ m{"HTTP/1\.1 ([2-5]\d\d) };
     push @{ $self->{acks} }, { at => $call->{enter}, id => $1 }
         if $call->{args} =~ m{HTTP/1\.1 201.*\\"id\\":\\"(t1-[0-9a-f]{32})}s;
     push @{ $self->{acks} }, { at => $call->{enter}, events => 1 }
@@ -287,6 +289,8 @@ sub _do_recvfrom {
 # ---- what is left at a moment
 
 sub acks { return @{ $_[0]{acks} // [] } }
+
+sub answers { return @{ $_[0]{answers} // [] } }
 
 sub commits { return map { $_->{at} } @{ $_[0]{commits} // [] } }
 
@@ -326,8 +330,8 @@ sub _lasting {
 sub moments {
     my ($self) = @_;
 
-    my %at = map { $_ => 1 } map({ $_->{at} } $self->ops, $self->acks),
-                             $self->commits;
+    my %at = map { $_ => 1 } map({ $_->{at} } $self->ops, $self->acks,
+                                 $self->answers), $self->commits;
     my @moments = sort { $a <=> $b } keys %at;
 
     return @moments;
