@@ -80,8 +80,10 @@ for my $by (qw(tus uppy)) {
     $scene->kill_holder($up);
     goes_on();
 
+    # given up long before nginx gives up the connection that hangs
     $name = "$by: hung, taken over";
-    $up = $scene->begin_and_stop($browser, @how, name => $name);
+    $up = $scene->begin_and_stop($browser, @how, name => $name,
+        options => { retryDelays => [(100) x 10] });
     $net->freeze;
     $scene->pause($up);
     $net->free;
