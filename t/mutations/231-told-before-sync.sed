@@ -1,0 +1,4 @@
+# an offset is told before its bytes are synced
+# file: ngx_exam_module/ngx_http_exam_part.c
+# test: unit/part
+/^ngx_http_exam_part_tell/,/^}/s/if (fdatasync(w->fd) != 0) {/if (0) {/

@@ -1,0 +1,4 @@
+# a killed append with a checksum counts in part
+# file: ngx_exam_module/ngx_http_exam_part_find.c
+# test: unit/part
+s/if (w->info_boot \&\& !w->info_checked) {/if (w->info_boot) {/
