@@ -548,8 +548,21 @@ ngx_http_exam_upload_fail(ngx_http_exam_upload_t *u, exam_err_e err)
     ngx_http_exam_upload_drop(u);
 
     if (r != NULL) {
+        ngx_http_exam_upload_post_stream(r);
         ngx_http_finalize_request(r, ngx_http_exam_problem(r, err, NULL));
     }
+}
+
+
+void
+ngx_http_exam_upload_post_stream(ngx_http_request_t *r)
+{
+#if (NGX_HTTP_V2)
+    if (r->stream != NULL) {
+        ngx_post_event(r->stream->connection->connection->write,
+                       &ngx_posted_events);
+    }
+#endif
 }
 
 

@@ -23,8 +23,12 @@
 /* an upload may hold so many buffers, and so many bytes in them */
 
 #define NGX_HTTP_EXAM_UPLOAD_RING  4
-#define NGX_HTTP_EXAM_UPLOAD_HELD                                             \
-    (2 * NGX_HTTP_EXAM_BUFFER_LARGE + NGX_HTTP_EXAM_BUFFER_SMALL)
+#define NGX_HTTP_EXAM_UPLOAD_HELD  (2 * NGX_HTTP_EXAM_BUFFER_LARGE)
+
+/* over HTTP/2, whose window is a buffer of nginx's own: 512k as shipped */
+
+#define NGX_HTTP_EXAM_UPLOAD_HELD_2                                           \
+    (NGX_HTTP_EXAM_BUFFER_LARGE + 3 * NGX_HTTP_EXAM_BUFFER_SMALL)
 
 #define NGX_HTTP_EXAM_UPLOAD_FAST  1024     /* bytes a ms: gets large ones */
 
@@ -334,6 +338,14 @@ void ngx_http_exam_upload_refill(ngx_event_t *ev);
 /* hands full buffers to a thread, if none is at work; at the end the hash */
 
 ngx_int_t ngx_http_exam_upload_write(ngx_http_exam_upload_t *u);
+
+/*
+ * r is about to end before its body does.  nginx would send the reset of an
+ * HTTP/2 stream with the connection's next frame, whenever that comes, if other
+ * streams are under way: here it is sent in this turn of the event loop.
+ */
+
+void ngx_http_exam_upload_post_stream(ngx_http_request_t *r);
 
 /* nginx's buffer as it was: nothing may be received into what we pass on */
 

@@ -315,14 +315,15 @@ ngx_http_exam_upload_room(ngx_http_exam_upload_t *u)
 static ngx_int_t
 ngx_http_exam_upload_buffer(ngx_http_exam_upload_t *u)
 {
-    size_t                   size;
+    size_t                   size, most;
     ngx_uint_t               full;
     ngx_http_exam_buffer_t  *b;
 
     size = u->fast ? NGX_HTTP_EXAM_BUFFER_LARGE : NGX_HTTP_EXAM_BUFFER_SMALL;
+    most = (u->r->http_version < NGX_HTTP_VERSION_20)
+           ? NGX_HTTP_EXAM_UPLOAD_HELD : NGX_HTTP_EXAM_UPLOAD_HELD_2;
 
-    if (u->held == NGX_HTTP_EXAM_UPLOAD_RING
-        || u->held_bytes + size > NGX_HTTP_EXAM_UPLOAD_HELD)
+    if (u->held == NGX_HTTP_EXAM_UPLOAD_RING || u->held_bytes + size > most)
     {
         return NGX_AGAIN;
     }

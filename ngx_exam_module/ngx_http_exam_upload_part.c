@@ -447,6 +447,7 @@ found:
     ngx_log_error(NGX_LOG_INFO, c->log, 0,
                   "exam upload is taken over by another request");
 
+    ngx_http_exam_upload_post_stream(r);
     ngx_http_exam_upload_drop(u);
     ngx_http_finalize_request(r, NGX_HTTP_CLOSE);
 
