@@ -145,10 +145,6 @@ ngx_http_exam_resume_type(ngx_http_request_t *r, ngx_http_exam_uploads_t *up)
         type = exam_str_make(value->data, value->len);
     }
 
-    if (up->seg.kind == EXAM_KIND_FILE && !exam_type_attachment(type)) {
-        type = exam_str("application/octet-stream");
-    }
-
     return type;
 }
 
@@ -183,10 +179,6 @@ ngx_http_exam_resume_create(ngx_http_request_t *r,
 
     there = 0;
     expires_at = ngx_http_exam_now() + (int64_t) u->mcf->upload_expire;
-
-    if (seg->kind == EXAM_KIND_FILE && up->tries == 1) {
-        seg->n = ngx_http_exam_zone_file(u->mcf->zone, seg->sid, 0);
-    }
 
     err = ngx_http_exam_resume_manifest(u);
 
