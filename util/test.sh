@@ -18,6 +18,7 @@ usage: ./build.sh test [--dynamic] [--asan] [--clang] [PART|FILE...]
        ./build.sh test valgrind
        ./build.sh test fault [--minutes N]
        ./build.sh test mutations [NAME...]
+       ./build.sh test --list-protocol
 
 Builds and runs tests; exit 0 when all passed.  Up to 5 files that fail among
 others are run once more, one at a time; those that then pass are named in the
@@ -66,6 +67,10 @@ installed from Debian, the others from npm's registry into var/clients.
                       there are left out instead of failing
   EXAM_CHROMIUM=FILE  another Chromium than the installed one
 
+`--list-protocol` runs nothing: it prints what clients of resumable uploads are
+promised (t/protocol.ids), with the tests of each and the breakages that prove
+them; exit 1 when something promised has no test.
+
 `valgrind` runs the files that consist of Test::Nginx's blocks under valgrind;
 any report is a failure.
 
@@ -91,6 +96,7 @@ cmd_test()
             ;;
         --minutes=*) minutes=${1#*=} ;;
         mutations) shift; test_mutations "$@"; return ;;
+        --list-protocol) test_list_protocol; return ;;
         valgrind) shift; test_valgrind "$@"; return ;;
         -*) usage_error "unknown option \"$1\"" ;;
         *)
@@ -191,6 +197,15 @@ test_valgrind()
     done
 
     say "valgrind has nothing to report"
+}
+
+
+test_list_protocol()
+{
+    # shellcheck source=util/protocol.sh
+    . "$ROOT/util/protocol.sh"
+
+    list_protocol
 }
 
 
