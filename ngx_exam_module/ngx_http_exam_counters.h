@@ -22,7 +22,7 @@
     X(counter, logins_total,        "successful logins")                      \
     X(counter, logins_refused_total, "logins answered with 401 or 429")       \
     X(counter, logouts_total,       "sessions ended by their candidate")      \
-    X(counter, uploads_total,       "uploads acknowledged with 201")          \
+    X(counter, uploads_total,       "uploads acknowledged, each once")        \
     X(counter, uploads_failed_total, "uploads that ended without a 2xx")      \
     X(counter, uploads_created_total, "resumable uploads created")            \
     X(counter, uploads_resumed_total, "bodies that went on with an upload")   \
