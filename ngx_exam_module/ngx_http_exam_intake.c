@@ -349,12 +349,13 @@ ngx_http_exam_intake_reserve(ngx_http_exam_upload_t *u)
 
     if (rc == NGX_ABORT && in->seg.kind == EXAM_KIND_FILE) {
 
-        /* a number that Redis has given twice: the next one */
+        /* a number that was given twice: the next one */
 
-        ngx_http_exam_intake_number(u, EXAM_KIND_FILE, in->seg.kind_name,
-                                    ngx_http_exam_zone_file(u->mcf->zone,
-                                                            in->seg.sid,
-                                                            in->seg.n + 1));
+        if (in->held) {
+            ngx_http_exam_intake_gone(u->mcf, &u->writer.manifest);
+        }
+
+        ngx_http_exam_intake_renumber(u);
         ngx_http_exam_intake_reserve(u);
         return;
     }

@@ -228,6 +228,7 @@ void ngx_http_exam_intake_gone(ngx_http_exam_main_conf_t *mcf,
 
 void ngx_http_exam_intake_begin(ngx_http_exam_upload_t *u,
     const ngx_http_exam_intake_handlers_t *handlers);
+void ngx_http_exam_intake_renumber(ngx_http_exam_upload_t *u);
 void ngx_http_exam_intake_decide(ngx_http_exam_upload_t *u);
 
 EXAM_MUST_CHECK exam_err_e ngx_http_exam_intake_taken(

@@ -96,6 +96,7 @@ ngx_http_exam_intake_claim(ngx_http_exam_upload_t *u)
 
     in = u->data;
 
+    in->other_state = EXAM_SEG_NONE;
     ngx_http_exam_upload_hold(u);
 
     if (ngx_http_exam_settle(&u->writer.manifest, "receiving",
@@ -108,7 +109,6 @@ ngx_http_exam_intake_claim(ngx_http_exam_upload_t *u)
 
     /* Redis is away: zone and spool alone */
 
-    in->other_state = EXAM_SEG_NONE;
     in->handlers.claimed(u);
 
     ngx_http_exam_upload_release(u);
@@ -136,6 +136,14 @@ ngx_http_exam_intake_answered(void *data, redisReply *reply)
         if (err != EXAM_OK) {
             ngx_http_exam_upload_fail(u, err);
 
+        } else if (in->seg.kind == EXAM_KIND_FILE
+                   && in->other_state != EXAM_SEG_NONE)
+        {
+            /* a number that was given twice: the next one */
+
+            ngx_http_exam_intake_renumber(u);
+            ngx_http_exam_intake_claim(u);
+
         } else {
             in->handlers.claimed(u);
         }
@@ -144,6 +152,20 @@ ngx_http_exam_intake_answered(void *data, redisReply *reply)
     }
 
     ngx_http_exam_upload_release(u);
+}
+
+
+void
+ngx_http_exam_intake_renumber(ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    ngx_http_exam_intake_number(u, EXAM_KIND_FILE, in->seg.kind_name,
+                                ngx_http_exam_zone_file(u->mcf->zone,
+                                                        in->seg.sid,
+                                                        in->seg.n + 1));
 }
 
 

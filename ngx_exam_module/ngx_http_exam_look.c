@@ -370,7 +370,11 @@ ngx_http_exam_look_send(ngx_http_request_t *r, const exam_ledger_t *e)
     name = exam_seg_name(e->state);
     exam_buf_put(&b, name, ngx_strlen(name));
     exam_buf_lit(&b, "\",\"offset\":");
-    ngx_http_exam_look_bytes(&b, e->bytes);
+
+    /* of an incomplete upload its own URL tells it */
+
+    ngx_http_exam_look_bytes(&b, e->state == EXAM_SEG_RECEIVING ? -1
+                                                                : e->bytes);
     exam_buf_lit(&b, ",\"bytes\":");
     ngx_http_exam_look_bytes(&b, e->bytes);
     exam_buf_lit(&b, ",\"sha256\":");
@@ -423,6 +427,7 @@ ngx_http_exam_look_zone(ngx_http_exam_main_conf_t *mcf,
 {
     ngx_int_t             rc;
     exam_buf_t            b;
+    ngx_http_exam_held_t  held;
     ngx_http_exam_hash_t  h;
 
     ngx_memzero(e, sizeof(exam_ledger_t));
@@ -437,7 +442,18 @@ ngx_http_exam_look_zone(ngx_http_exam_main_conf_t *mcf,
     }
 
     if (rc != NGX_OK) {
-        return;
+        held.kind = (unsigned) seg->kind & 0xff;
+        held.n = seg->n & 0xffffff;
+
+        if (ngx_http_exam_zone_upload_find(mcf->zone, seg->sid, &held)
+            != NGX_OK)
+        {
+            return;
+        }
+
+        h.state = EXAM_SEG_RECEIVING;
+        e->bytes = held.length;
+        ngx_memcpy(h.upload, held.id, sizeof(h.upload));
     }
 
     e->state = h.state;

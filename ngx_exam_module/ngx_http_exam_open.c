@@ -187,6 +187,32 @@ done:
 }
 
 
+ngx_int_t
+ngx_http_exam_zone_upload_find(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_http_exam_held_t *held)
+{
+    ngx_int_t               rc;
+    ngx_http_exam_held_t   *there;
+    ngx_http_exam_shard_t  *shard;
+
+    rc = NGX_DECLINED;
+    shard = ngx_http_exam_zone_shard(zone, sid);
+
+    ngx_http_exam_shard_lock(shard);
+
+    there = ngx_http_exam_held_by_number(shard, sid, held);
+
+    if (there != NULL) {
+        *held = *there;
+        rc = NGX_OK;
+    }
+
+    ngx_http_exam_shard_unlock(shard);
+
+    return rc;
+}
+
+
 void
 ngx_http_exam_zone_upload_keep(ngx_http_exam_zone_t *zone,
     const uint8_t sid[EXAM_SID_LEN], const ngx_http_exam_held_t *held)

@@ -534,6 +534,11 @@ ngx_int_t ngx_http_exam_zone_upload_hold(ngx_http_exam_zone_t *zone,
     const uint8_t payer[EXAM_SID_LEN], const uint8_t sid[EXAM_SID_LEN],
     ngx_uint_t limit, off_t bytes, ngx_http_exam_held_t *held);
 
+/* NGX_OK: held->kind and n of session `sid` have an incomplete one: a copy */
+
+ngx_int_t ngx_http_exam_zone_upload_find(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_http_exam_held_t *held);
+
 /* is on the disk; may be called again for a later expiry or a length */
 
 void ngx_http_exam_zone_upload_keep(ngx_http_exam_zone_t *zone,
