@@ -13,6 +13,7 @@
 
 
 #define NGX_HTTP_EXAM_BUFFERS_TRIM  5000    /* ms */
+#define NGX_HTTP_EXAM_BUFFERS_WAIT  1000    /* then it is tried again */
 
 
 typedef struct {
@@ -164,6 +165,10 @@ ngx_http_exam_buffer_wait(ngx_http_exam_buffer_wait_t *w)
     if (!w->waits) {
         w->waits = 1;
         ngx_queue_insert_tail(&ngx_http_exam_buffers.waiting, &w->queue);
+
+        /* a process that is to leave stays for its timers alone */
+
+        ngx_add_timer(&w->event, NGX_HTTP_EXAM_BUFFERS_WAIT);
     }
 }
 
@@ -179,6 +184,12 @@ ngx_http_exam_buffer_wait_cancel(ngx_http_exam_buffer_wait_t *w)
     if (w->event.posted) {
         ngx_delete_posted_event(&w->event);
     }
+
+    if (w->event.timer_set) {
+        ngx_del_timer(&w->event);
+    }
+
+    w->event.timedout = 0;
 }
 
 

@@ -18,11 +18,11 @@
 /*
  * One recv fills a whole buffer, so its size is also what a heartbeat waits.
  * Fast uploads get large ones, slow ones are long in filling one and get small
- * ones: 2,000 of them hold 128 MB.
+ * ones: 2,000 of them hold 64 MB.
  */
 
 #define NGX_HTTP_EXAM_BUFFER_LARGE  (256 * 1024)
-#define NGX_HTTP_EXAM_BUFFER_SMALL  (64 * 1024)
+#define NGX_HTTP_EXAM_BUFFER_SMALL  (32 * 1024)
 
 
 typedef enum {
@@ -46,7 +46,7 @@ struct ngx_http_exam_buffer_s {
 
 /*
  * Who found no buffer, in his own memory, and what is to be done when there may
- * be one again: once, in a later turn of the event loop.
+ * be one again: once, in a later turn of the event loop; he then calls _cancel.
  */
 
 typedef struct {

@@ -327,7 +327,7 @@ SKIP: {
     my $slow = Exam::server(
         server => Exam::slurp("$Exam::Process::Root/nginx-conf/api.inc")
             =~ s/client_body_timeout\s+\w+;/client_body_timeout 1s;/r);
-    my ($least, $most) = (4 * 65_536, 2 * 262_144);
+    my ($least, $most) = (4 * 32_768, 2 * 262_144);
     my $in_flight = sub {
         return Exam::request('GET', "$slow->{url}/status")->{json}
                    {upload_bytes_in_flight};
