@@ -16,6 +16,8 @@ due (their CPU is in the figures: next to nothing but for Flask).  Parts:
   latency    heartbeats idle and while 32 uploads saturate one worker process
   slow-disk  the same with 200 ms for each write and sync
   memory     what the worker process holds for uploads, fast and slow ones
+  http2      one upload over HTTP/2 with a latency of 50 ms, by windows of 512k
+             and of nginx's own 64k
   takeover   a hung tus PATCH taken over by a new connection
 
 One core: the server has the first one, clients the second.  Two cores: nobody
@@ -37,6 +39,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+import upload_http2
 import upload_memory
 import upload_rate
 import upload_takeover
@@ -55,6 +58,7 @@ PARTS = {
                   upload_rate.slow_musts),
     "memory": (upload_memory.memory, upload_memory.table,
                upload_memory.musts),
+    "http2": (upload_http2.http2, upload_http2.table, upload_http2.musts),
     "takeover": (upload_takeover.takeover, upload_takeover.table,
                  upload_takeover.musts),
 }

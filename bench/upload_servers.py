@@ -142,7 +142,7 @@ class Exam(Upload, Nginx):
         spool = load.folder.path / f"spool-{name}"
         spool.mkdir()
         self.folders = [spool / "ready"]
-        self.port2 = free_port()
+        self.port2, self.stock2 = free_port(), free_port()
         env = {"LD_PRELOAD": str(load.slow_disk),
                "EXAM_DISK_MS": str(slow_ms)} if slow_ms else {}
         Nginx.__init__(self, load.folder, name, f"""
@@ -157,6 +157,10 @@ class Exam(Upload, Nginx):
     server {{
         listen 127.0.0.1:{self.port2} http2;
         http2_body_preread_size 512k;
+        include {ROOT}/nginx-conf/api.inc;
+    }}
+    server {{
+        listen 127.0.0.1:{self.stock2} http2;
         include {ROOT}/nginx-conf/api.inc;
     }}
 """, f"        include {ROOT}/nginx-conf/api.inc;",
