@@ -43,6 +43,8 @@ my @progress = map { $_->{sent} } $node->history($up->{id}, 'progress');
 is_deeply(\@progress, [sort { $a <=> $b } @progress], "$name: progress");
 is($progress[-1], -s Scene::video(), "$name: up to the end");
 
+$scene->all_of_it($node, 'all of it');
+
 $name = 'paused';
 $up = $scene->begin_and_stop($node, name => $name);
 $scene->pause($up);

@@ -59,6 +59,8 @@ for my $by (qw(tus uppy)) {
                qw(location tus-resumable upload-expires)], [],
               "$name: the page may read the answer");
 
+    $scene->all_of_it($browser, "$by: all of it", @how);
+
     $name = "$by: paused";
     $up = $scene->begin_and_stop($browser, @how, name => $name);
     $scene->pause($up);

@@ -224,10 +224,50 @@ sub went_on {
         $_[0]{event} eq 'request' && $_[0]{method} ne 'HEAD'
     });
 
+    delete $up->{asked};
+
     is($next->{method}, 'PATCH', "$name: the client goes on");
     cmp_ok($next->{offset} // 0, '>=', $Least, "$name: where it was");
 
     return $next->{offset};
+}
+
+
+# One upload that everything happens to: paused, resumed, left without a
+# network, resumed at another worker process.
+
+sub all_of_it {
+    my ($self, $client, $name, %opt) = @_;
+
+    my $net = $self->{net};
+    my $up = $self->begin_and_stop($client, %opt, name => $name);
+
+    $self->pause($up);
+    $net->cut;
+    $net->hold($Middle);
+    $self->tell($up, 'resume');
+
+    my $first = $self->went_on($up, "$name, paused");
+
+    ok($net->held, "$name: it is resumed");
+    ($up->{holder}) = $net->holders;
+
+    my $other = $self->other($up);
+
+    $net->down;
+    $self->asked($up);
+    $net->to($other);
+    $net->hold($Middle);
+    $net->up;
+
+    cmp_ok($self->went_on($up, "$name, no network"), '>', $first,
+           "$name: further on");
+    ok($net->held, "$name: it is resumed again");
+    is_deeply([$net->holders], [$other], "$name: by another process");
+
+    $net->to;
+    $net->free;
+    $self->finished($up, $name);
 }
 
 
