@@ -97,11 +97,11 @@ def memory(load, options):
             print(f"==> memory: {clients} uploads, HTTP/{http}", flush=True)
             figures[f"http{http}_{clients}_kb"] = active(
                 load, server, base, clients, options.seconds, http == 2)
-        if http == 1:
-            figures["base_mb"] = base / 1024
-            if not options.quick:
-                print("==> memory: after the last upload", flush=True)
-                figures["after_mb"] = settled(server) / 1024
+        figures["base_mb"] = base / 1024
+        if not options.quick:
+            print("==> memory: after the last upload", flush=True)
+            figures["after_mb"] = max(figures.get("after_mb", 0),
+                                      settled(server) / 1024)
         load.folder.stop(server.process)
 
     count = 200 if options.quick else 2000

@@ -11,8 +11,13 @@
 
 #include "ngx_http_exam_buffers.h"
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 
 #define NGX_HTTP_EXAM_BUFFERS_TRIM  5000    /* ms */
+#define NGX_HTTP_EXAM_BUFFERS_MMAP  (256 * 1024)
 #define NGX_HTTP_EXAM_BUFFERS_WAIT  1000    /* then it is tried again */
 
 
@@ -55,6 +60,15 @@ ngx_http_exam_buffers_init(size_t max)
 
     ngx_http_exam_buffers.max = max;
     ngx_queue_init(&ngx_http_exam_buffers.waiting);
+
+    /*
+     * nginx's own buffer of an HTTP/2 upload, 512k, is given back, too.  By
+     * itself malloc() takes such ones from its heap once one was freed.
+     */
+
+#if defined(__GLIBC__)
+    (void) mallopt(M_MMAP_THRESHOLD, NGX_HTTP_EXAM_BUFFERS_MMAP);
+#endif
 }
 
 
