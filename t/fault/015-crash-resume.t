@@ -9,7 +9,8 @@ use warnings;
 
 use lib 't/lib', 't/worker/lib', 't/fault/lib';
 use Crash;
-use Fcntl qw(LOCK_EX LOCK_NB LOCK_UN);
+use Fcntl qw(LOCK_EX LOCK_UN);
+use IO::Select;
 use Resume;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -33,6 +34,8 @@ my @scenarios = (
     { name => 'HEAD of what was cut off', more => 1, before => \&cut,
       act => \&look },
     { name => 'DELETE', more => 1, before => \&halved, act => \&erase },
+    { name => 'takeover', more => 1, before => \&hung,
+      act => \&taken_over, workers => 2 },
     { name => 'sweep', more => 1, before => \&expired, act => \&swept,
       files => 1, least => 5 },
 );
@@ -101,44 +104,103 @@ sub swept {
 }
 
 
-# A process that has done nothing yet; its sweep waits where that is looked at.
+# A connection that hangs in the middle, in the first process of two; the others
+# are stopped while it is accepted.
+
+sub hung {
+    my ($u, @pids) = @_;
+
+    halved($u);
+    $u->{hung} = wire_of(@pids);
+    begun($u, $half, 50_000, $u->{hung});
+    arrived(50_000);
+}
+
+
+sub taken_over {
+    my ($u, @pids) = @_;
+
+    my $wire = wire_of(reverse @pids);
+    my $res = ask($u, req => 'HEAD', $u->{url}, {}, undef, wire => $wire);
+
+    append($u, $u->{told}, undef, wire => $wire)
+        if $res && $res->{status} == 200;
+
+    # it must not say that it has succeeded
+    my $said = IO::Select->new($u->{hung}{sock})->can_read(0.3)
+               ? eval { $u->{hung}->response } : undef;
+
+    push @{ $u->{wrong} }, "the one that hung says $said->{status}"
+        if $said && $said->{status} < 300;
+    $u->{hung}->close;
+}
+
+
+# A connection that the first process has.
+
+sub wire_of {
+    my ($pid, @others) = @_;
+
+    kill 'STOP', @others;
+
+    my $wire = Exam::Wire->new($Crash::Nginx);
+    my $port = sprintf '%04X', $wire->{sock}->sockport;
+    my $had = wait_for {
+        my ($inode) = map { (split)[9] }
+            grep { (split)[2] =~ /:$port$/ }
+            split /\n/, Exam::slurp('/proc/net/tcp');
+
+        return $inode && grep { (readlink // '') eq "socket:[$inode]" }
+                         glob "/proc/$pid/fd/*";
+    } 5;
+
+    kill 'CONT', @others;
+    return $wire;
+}
+
+
+# Processes that have done nothing yet; the sweep waits where it is looked at.
 
 sub fresh {
     my ($scenario) = @_;
 
-    my $old = answered();
+    my $count = $scenario->{workers} // 1;
+    my @old = all_answered($count);
 
     if ($scenario->{files}) {
         open $sweep, '>>', Exam::spool() . '/recovery.lock' or die "$!\n";
         flock $sweep, LOCK_EX or die "recovery.lock: $!\n";
     }
 
-    kill 'KILL', $old;
-    return answered($old);
+    kill 'KILL', @old;
+    return all_answered($count, @old);
 }
 
 
-# One act under strace; nth: the call at which the process is killed.
+# One act under strace; nth: the call at which a process is killed.
 
 sub run {
     my ($scenario, $point) = @_;
 
-    my $pid = fresh($scenario);
+    my @pids = fresh($scenario);
     my $u = resume_of(what => "$scenario->{name}, "
                               . ($point ? $point->{id} : 'trace'));
 
-    $scenario->{before}->($u) if $scenario->{before};
+    $scenario->{before}->($u, @pids) if $scenario->{before};
 
-    my @tids = grep { $_ != $pid } threads($pid);
-    my $t = attach(!$point ? (pids => [$pid], follow => 1)
-        : (pids => $point->{role} eq 'main' ? [$pid] : \@tids,
+    my %role = map { my $pid = $_;
+                     map { ($_ => ($pid == $pids[0] ? '' : 'other ')
+                                  . ($_ == $pid ? 'main' : 'pool')) }
+                     threads($pid) } @pids;
+    my $t = attach(!$point ? (pids => \@pids, follow => 1)
+        : (pids => [grep { $role{$_} eq $point->{role} } keys %role],
            inject => ["$point->{call}:signal=KILL:when=$point->{nth}"]),
         $scenario->{files} ? (path => [paths($u)]) : ());
 
-    $scenario->{act}->($u, $pid);
+    $scenario->{act}->($u, @pids);
 
     # what comes behind the answer
-    my $killed = wait_for { !kill 0, $pid } $point ? 0.5 : 0.2;
+    my $killed = wait_for { grep { !kill 0, $_ } @pids } $point ? 0.5 : 0.2;
 
     detach($t);
     close $sweep if $scenario->{files};
@@ -148,10 +210,10 @@ sub run {
 
         # a look at the room that is left, or for more, a timer makes
         return '' if $call->{target} =~ m{^SPOOL$|^SPOOL/journal/reserve};
-        return $call->{tid} == $pid ? 'main' : 'pool';
+        return $role{$call->{tid}} // '';
     });
 
-    answered($pid) if $killed;
+    all_answered(scalar @pids, grep { !kill 0, $_ } @pids) if $killed;
     return ($u, $killed ? hit(@points) : undef, @points);
 }
 
@@ -230,9 +292,16 @@ sub crash {
 
 
 nginx();
+my $workers = 1;
 
 for my $scenario (grep { !$_->{more} || more() } @scenarios) {
     my $start = time;
+
+    if (($scenario->{workers} // 1) != $workers) {
+        $Crash::Nginx->stop('QUIT');
+        nginx(workers => $workers = $scenario->{workers} // 1);
+    }
+
     my @figures = crash($scenario);
 
     note sprintf '%s: %d points, %d hit, %d runs, %.1f s', $scenario->{name},

@@ -21,6 +21,7 @@ use Exam;
 use Storm;
 use Storm::Audit;
 use Storm::Client;
+use Storm::Resume;
 
 plan skip_all => 'one flavour is enough'
     if ($ENV{EXAM_FLAVOUR} // 'static') ne 'static';
@@ -30,7 +31,8 @@ my $seconds = 60 * ($minutes // 1);
 my $least = int(($minutes // 2) / 2) || 1;
 my $least_acks = $minutes ? 250 * $minutes : 100;
 my $seed = $ENV{EXAM_SEED} // int rand 2 ** 31;
-my %clients = (uploader => 16, poster => 3, beater => 5, visitor => 2);
+my %clients = (uploader => 11, resumer => 6, poster => 3, beater => 5,
+               visitor => 2);
 my $dir = Exam::dir();
 my %code;
 
@@ -41,7 +43,7 @@ Storm::start();
 
 Storm::ctl('exam', 'create', $Storm::Exam, '--title', 'Storm', '--starts',
            'now', '--ends', '+12h');
-Storm::ctl('roster', 'generate', $Storm::Exam, '--count', 30, '--prefix', 'K',
+Storm::ctl('roster', 'generate', $Storm::Exam, '--count', 31, '--prefix', 'K',
            '--codes', "$dir/codes.csv");
 Storm::ctl('exam', 'open', $Storm::Exam);
 
@@ -72,7 +74,7 @@ sub kinds_short {
 sub acks {
     my $n = 0;
 
-    for my $file (glob "$dir/told.uploader.*") {
+    for my $file (glob "$dir/told.{uploader,resumer}.*") {
         $n += () = Exam::slurp($file) =~ /^ack /mg;
     }
 
@@ -120,6 +122,8 @@ ok((Exam::wait_for {
 sleep 3;
 Exam::spew("$dir/stop.beats", '');
 ok(gone(60, sub { 1 }), 'all clients have left');
+ok(Storm::swept(), 'a sweep leaves nothing of uploads that nobody ends')
+    or diag join "\n", (spool_left())[0 .. 9];
 ok(settled(180), 'rows and events are there, the spool is empty')
     or diag join "\n", (spool_left())[0 .. 9];
 

@@ -26,9 +26,9 @@ use Exam::Wire;
 use Spool ();
 
 our @EXPORT = qw(
-    aim all_events answered attach audit body detach drained events_of
-    files_below hit kill_nginx more need_strace nginx points post put servers
-    sighted start_worker steps stored threads upload_of wait_for
+    aim all_answered all_events answered attach audit body detach drained
+    events_of files_below hit kill_nginx more need_strace nginx points post
+    put servers sighted start_worker steps stored threads upload_of wait_for
 );
 
 our ($Nginx, $Exam) = (undef, '30');
@@ -115,8 +115,17 @@ sub answered {
                =~ / \Q$pid\E#\Q$pid\E: exam redis .* connected/;
     } 20 or die "no worker process finds Redis\n";
 
-    # what it asks Redis first, and its scan of the spool, are not what is being
-    # looked at: its threads wait for work, system call futex, for a while
+    idle($pid);
+    return $pid;
+}
+
+
+# What it asks Redis first, and its scan of the spool, are not what is being
+# looked at: its threads wait for work, system call futex, for a while.
+
+sub idle {
+    my ($pid) = @_;
+
     my $idle = 0;
 
     wait_for {
@@ -128,8 +137,27 @@ sub answered {
         $idle = @threads && !@busy ? $idle + 1 : 0;
         return $idle >= 3;
     } 5;
+}
 
-    return $pid;
+
+# The same of all worker processes, none of which is one of the old ones.
+
+sub all_answered {
+    my ($count, @old) = @_;
+
+    my %old = map { $_ => 1 } @old;
+    my @pids;
+
+    wait_for {
+        my $log = Exam::slurp($Nginx->{error_log});
+
+        @pids = sort { $a <=> $b } grep { !$old{$_} } $Nginx->workers;
+        return @pids == $count
+            && !grep { $log !~ / $_#$_: exam redis .* connected/ } @pids;
+    } 20 or die "not $count worker processes find Redis\n";
+
+    idle($_) for @pids;
+    return @pids;
 }
 
 

@@ -94,7 +94,8 @@ sub start {
         allow => [allowed()], main => 'worker_shutdown_timeout 20s;',
         http => Exam::http_lines(exam_events_rate => '0',
             exam_heartbeat_interval => '1s', exam_redis_timeout => '500ms',
-            exam_zone => 'exam:8m shards=2'));
+            exam_zone => 'exam:8m shards=2',
+            exam_upload_expire => "${Storm::Client::Expire}s"));
 
     # only a daemon lets itself be replaced
     my $conf = "$Nginx->{dir}/nginx.conf";
@@ -504,6 +505,24 @@ sub redis {
 
 
 # ---- the end
+
+# What has expired becomes a tombstone, what has been one for long goes: with
+# each start of a worker process.
+
+sub swept {
+    my $part = Exam::spool() . '/part';
+
+    for my $left (qr/\.(?:part|info|tmp)$/, qr/\.gone$/) {
+        my $at = time - 25 * 3600;
+
+        utime $at, $at, glob "$part/??/*";
+        kill 'HUP', master();
+        wait_for { !grep { /$left/ } glob "$part/??/*" } 30 or return 0;
+    }
+
+    return 1;
+}
+
 
 sub finish {
     undef $watching;
