@@ -146,7 +146,8 @@ for my $workers (1, 4) {
 
 # ---- an older generation: a reload, a process that was killed
 
-start(workers => 2);
+# what a sanitizer was told must reach the binary of an upgrade, too
+start(workers => 2, main => 'env LSAN_OPTIONS; env ASAN_OPTIONS;');
 
 my $url = create();
 my $c = hang($url, 0, substr $body, 0, 700_000);
