@@ -447,10 +447,6 @@ ngx_http_exam_uploads_error(ngx_http_request_t *r, exam_err_e err)
         return err;
     }
 
-    if (r->method == NGX_HTTP_HEAD) {
-        return EXAM_ERR_UPLOAD_BUSY;
-    }
-
     ngx_http_exam_uploads_fields(r, &up.f);
     up.dialect = NGX_HTTP_EXAM_TUS;
 
