@@ -340,7 +340,8 @@ sub moments {
 
 # What may be left at the moment, each as { text, files, digest }: what must be
 # there, what may be there, and each thing that may be there alone or missing
-# alone; few => 1: not these last ones.
+# alone; few => 1: not these last ones.  ordered => 1: instead of these one more
+# after the other, as a journal of the file system keeps them.
 
 sub states {
     my ($self, $moment, %opt) = @_;
@@ -350,7 +351,11 @@ sub states {
     my %by = map { $_ => [$self->_lasting($done[$_], $moment)] } 0 .. $#done;
     my @all = (0 .. $#done);
     my @must = grep { @{ $by{$_} } } @all;
-    my @may = grep { !@{ $by{$_} } && !$opt{few} } @all;
+
+    @must = (0 .. $must[-1]) if @must && $opt{ordered};
+
+    my %must = map { $_ => 1 } @must;
+    my @may = grep { !$must{$_} && !$opt{few} } @all;
 
     my $state = sub {
         my ($text, $synced, @chosen) = @_;
@@ -364,6 +369,8 @@ sub states {
         $state->('all names, synced data', 1, @all),
         $state->('all names and data', 0, @all),
         map({ my $i = $_;
+              $opt{ordered}
+              ? $state->("all names up to $done[$i]{text}", 1, 0 .. $i) :
               ($state->("what is synced, and $done[$i]{text}", 1,
                         sort { $a <=> $b } @must, $i),
                $state->("all but $done[$i]{text}", 1,
