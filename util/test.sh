@@ -36,8 +36,8 @@ Parts are the folders below t/ and these:
   lint      what ./build.sh lint does
 
 Without parts: everything with the static module and gcc; then nginx and unit
-with the dynamic module and clang; then everything but t/build, t/fuzz and
-t/clients under AddressSanitizer and UBSan.
+with the dynamic module and clang; then everything but t/build and t/fuzz
+under AddressSanitizer and UBSan.
 
   --dynamic   the module is loaded with load_module
   --asan      sanitizers, nginx's pools in debug mode
@@ -126,7 +126,7 @@ cmd_test()
     if [ "$chosen" = no ] && [ ${#parts[@]} -eq 0 ]; then
         add_run static gcc "$(all_parts)"
         add_run dynamic clang "unit nginx"
-        add_run asan gcc "$(all_parts | grep -vxE 'build|fuzz|clients')"
+        add_run asan gcc "$(all_parts | grep -vxE 'build|fuzz')"
     else
         [ ${#parts[@]} -gt 0 ] || mapfile -t parts < <(all_parts)
         add_run "$base" "$compiler" "${parts[*]}"
