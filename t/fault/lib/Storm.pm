@@ -65,6 +65,7 @@ sub clock { return POSIX::strftime('%H:%M:%S', gmtime) }
 
 sub allowed {
     return (qr/exam redis/, qr/exited on signal 9/, qr/No space left/,
+            qr/shared memory zone "exam:\d+" was locked by/,
             qr/exam journal/, qr/exam spool is full/,
             qr/exam \w+\(\) for upload/,
             qr/exam \w+\(\) of ".*" in the spool failed/,
