@@ -14,15 +14,18 @@ use Exam::Api;
 use Exam::Trace;
 use Exam::Wire;
 
-my $many = 12;
-my $size = 1_500_000;
+# small ones alone are enough: four of 32 KB for each of them
+my $many = 48;
+my $size = 400_000;
 
 Exam::load_exam('30', students => { map { ("S$_" => {}) } 1 .. $many });
 
 my $server = Exam::server(workers => 1,
     http => Exam::http_lines(exam_upload_buffers => '4m'));
 my $api = Exam::Api->new($server);
-my ($worker) = $server->workers;
+my $worker;
+
+Exam::wait_for { ($worker) = $server->workers; return $worker } 10;
 
 
 # Many clients that send as fast as they can; what each was answered.
