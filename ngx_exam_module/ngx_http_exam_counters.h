@@ -26,6 +26,8 @@
     X(counter, uploads_failed_total, "uploads that ended without a 2xx")      \
     X(counter, uploads_created_total, "resumable uploads created")            \
     X(counter, uploads_resumed_total, "bodies that went on with an upload")   \
+    X(counter, uploads_taken_over_total, "uploads taken from who had them")   \
+    X(counter, uploads_expired_total, "uploads that nobody went on with")     \
     X(counter, upload_bytes_total,  "bytes of acknowledged uploads")          \
     X(counter, shed_total,          "requests refused because of overload")   \
     X(counter, flush_rows_total,    "session rows sent to Redis")             \

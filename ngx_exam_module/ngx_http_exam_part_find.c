@@ -202,6 +202,7 @@ ngx_http_exam_part_take(ngx_http_exam_writer_t *w)
 
     if (ngx_http_exam_part_expired(w, &st)) {
         rc = ngx_http_exam_part_terminate(w, EXAM_GONE_EXPIRED);
+        w->expired = (rc == 0);
 
         return (rc == 0) ? NGX_HTTP_EXAM_PART_GONE : NGX_HTTP_EXAM_PART_FAILED;
     }

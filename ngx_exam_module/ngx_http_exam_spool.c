@@ -425,6 +425,9 @@ ngx_http_exam_spool_done(ngx_event_t *ev)
         return;
 
     } else {
+        ngx_http_exam_count(job->mcf, uploads_expired_total,
+                            job->rec.expired);
+
         if (job->rec.finished || job->rec.removed || job->rec.expired) {
             ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
                           "exam spool: %ui uploads finished, %ui files of "

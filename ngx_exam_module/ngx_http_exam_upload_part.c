@@ -289,6 +289,7 @@ ngx_http_exam_upload_acquired(ngx_http_exam_upload_t *u)
 
     case NGX_HTTP_EXAM_PART_GONE:
         u->gone = 1;
+        ngx_http_exam_count(u->mcf, uploads_expired_total, u->writer.expired);
         ngx_http_exam_upload_refuse(u, u->writer.gone == EXAM_GONE_DOUBLE
                                        ? EXAM_OK : EXAM_ERR_UPLOAD_GONE);
         return;
@@ -446,6 +447,8 @@ found:
 
     ngx_log_error(NGX_LOG_INFO, c->log, 0,
                   "exam upload is taken over by another request");
+
+    ngx_http_exam_count(u->mcf, uploads_taken_over_total, 1);
 
     ngx_http_exam_upload_post_stream(r);
     ngx_http_exam_upload_drop(u);

@@ -71,6 +71,7 @@ typedef struct {
     int                            check_ok;    /* after _last */
     int64_t                        offset;  /* bytes written */
     exam_gone_e                    gone;    /* of the tombstone found */
+    int                            expired; /* it was made on the way */
 
     /* of the threads alone */
 

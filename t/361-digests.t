@@ -276,6 +276,8 @@ subtest 'R12: who comes next takes over; the former gets no 2xx' => sub {
 
 
 subtest 'W2: a hung upload is taken over by any process' => sub {
+    my $before = taken_over();
+
     for my $round (1 .. 6) {
         my $tus = candidate();
         my $path = $tus->create(length $data);
@@ -290,7 +292,15 @@ subtest 'W2: a hung upload is taken over by any process' => sub {
             "$round: the rest";
         is manifest($path)->{sha256}, sha256_hex($data), "$round: the hash";
     }
+
+    is taken_over() - $before, 6, 'each is counted';
 };
+
+
+sub taken_over {
+    return Exam::request('GET', $server->url . '/metrics')->{content}
+        =~ /^exam_uploads_taken_over_total (\d+)$/m ? $1 : -1;
+}
 
 
 subtest 'W6: a creation that is repeated gets the same upload' => sub {
