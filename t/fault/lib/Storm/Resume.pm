@@ -165,9 +165,8 @@ sub begun {
 
     my $url = Exam::Tus::path($res);
 
-    # stored, and then Redis emptied and nginx killed: known to nobody until the
-    # worker finds the double
-    $c->tell('count creation of what was sent') if $s->{sent};
+    $c->tell('finding ' . Storm::clock() . " creation: $url, of what was sent")
+        if $s->{sent} && !$s->{erased} && time < $s->{at} + $Expire - 1;
 
     @$s{qw(sent erased)} = (0, 0) if $url ne ($s->{last} // '');
     @$s{qw(url last told at)} = ($url, $url, 0, $s->{asked});
@@ -338,13 +337,16 @@ sub taken_over {
     my ($c, $s) = @_;
 
     my $left = $s->{size} - $s->{offset};
+
+    return $c->piece($s, 0) if $left == 0;
+
     my $old = eval { Exam::Wire->new($c->{server}) } or return 0;
 
     $c->tell('count client takes over');
 
     {
         local $c->{wire} = $old;
-        $c->begin_piece($s, $left + ($left == 0));
+        $c->begin_piece($s, $left);
         $old->send(substr $s->{body}, $s->{offset}, int rand $left);
     }
 
