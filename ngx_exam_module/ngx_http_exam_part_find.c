@@ -316,6 +316,12 @@ ngx_http_exam_part_elsewhere(ngx_http_exam_writer_t *w)
     for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         rc = ngx_http_exam_part_manifest(w, places[i]);
 
+        /* its owner may not have come to that yet, or have failed there */
+
+        if (rc == 1 && places[i] == EXAM_SPOOL_INFO && fsync(w->ready) != 0) {
+            rc = ngx_http_exam_writer_failed(w, "fsync()");
+        }
+
         if (rc != 0) {
             return (rc == 1) ? NGX_HTTP_EXAM_PART_COMPLETE
                              : NGX_HTTP_EXAM_PART_FAILED;

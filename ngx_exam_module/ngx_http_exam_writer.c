@@ -364,6 +364,10 @@ ngx_http_exam_writer_finish(ngx_http_exam_writer_t *w)
 
     w->stage = NGX_HTTP_EXAM_WRITER_INFO;
 
+    /* the manifest is final: nothing it counts may be cut off any more */
+
+    w->atomic = 0;
+
     if (ngx_http_exam_writer_rename(w, EXAM_SPOOL_PART, EXAM_SPOOL_REC) != 0) {
         return -1;
     }

@@ -62,6 +62,7 @@ static void test_checked(void);
 static void test_rolled_back(void);
 static void test_failures(void);
 static void test_finished(void);
+static void test_not_finished(void);
 static void test_gone(void);
 static void test_unaligned(void);
 
@@ -92,6 +93,7 @@ main(void)
     test_rolled_back();
     test_failures();
     test_finished();
+    test_not_finished();
     test_gone();
     test_unaligned();
 
@@ -438,6 +440,39 @@ test_finished(void)
     tap_is(acquire(&v, BOOT), NGX_HTTP_EXAM_PART_NONE, "a PUT is not found");
     tap_ok(has(DIR_ ID ".part"), "and left alone");
     (void) close(w.fd);
+}
+
+
+/* a checked append that ends the upload, and a disk that takes no name */
+
+static void
+test_not_finished(void)
+{
+    writer_t  w;
+
+    (void) unlinkat(spool, DIR_ ID ".part", 0);
+
+    begin(&w, 5);
+    w.has_check = 1;
+    (void) append(&w, "hello", 5);
+    w.manifest.final = true;
+    w.manifest.durable_offset = w.offset;
+
+    (void) mkdirat(spool, "ready/" ID ".rec", 0700);
+    tap_is(ngx_http_exam_writer_finish(&w), -1, "no name in ready/");
+    (void) unlinkat(spool, "ready/" ID ".rec", AT_REMOVEDIR);
+    closed(&w);
+    tap_is(size_of(DIR_ ID ".part"), 5, "what a final manifest counts stays");
+
+    tap_is(acquire(&w, BOOT), NGX_HTTP_EXAM_PART_COMPLETE, "finished later");
+
+    dir_errno = EIO;
+    tap_is(acquire(&w, BOOT), NGX_HTTP_EXAM_PART_FAILED,
+           "complete is told only when its name is durable");
+    dir_errno = 0;
+
+    (void) unlinkat(spool, "ready/" ID ".info", 0);
+    (void) unlinkat(spool, "ready/" ID ".rec", 0);
 }
 
 
