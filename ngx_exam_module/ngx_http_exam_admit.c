@@ -77,7 +77,6 @@ ngx_http_exam_upload_enter(ngx_http_exam_upload_t *u)
     {
         mcf->zone->shared->short_at = (ngx_atomic_uint_t) ngx_time();
         (void) ngx_atomic_fetch_add(&mcf->zone->shared->wanted, 1);
-        ngx_http_exam_count(mcf, shed_total, 1);
 
         return EXAM_ERR_OVERLOADED;
     }

@@ -173,7 +173,9 @@ ngx_http_exam_problem(ngx_http_request_t *r, exam_err_e err,
         ngx_http_exam_count(mcf, refused_total, 1);
     }
 
-    if (err == EXAM_ERR_OVERLOADED || err == EXAM_ERR_TOO_MANY_UPLOADS) {
+    /* a candidate's own limit says nothing of the node */
+
+    if (err == EXAM_ERR_OVERLOADED) {
         ngx_http_exam_count(mcf, shed_total, 1);
     }
 

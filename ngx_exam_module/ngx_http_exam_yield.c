@@ -167,7 +167,7 @@ ngx_http_exam_yield_read(ngx_event_t *rev)
     c = rev->data;
 
     for ( ;; ) {
-        n = recv(c->fd, &ask, sizeof(ask), 0);
+        n = recv(c->fd, &ask, sizeof(ask), MSG_TRUNC);
 
         if (n == (ssize_t) sizeof(ask)) {
             ngx_http_exam_upload_yield(&ask);

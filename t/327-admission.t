@@ -63,7 +63,7 @@ subtest 'all places are taken' => sub {
     is $api->post('/api/v1/heartbeat', { seq => 1 }, Exam::token(
         exam => '30', student => 'S3', gen => 1000))->{status}, 200,
         'heartbeats are answered';
-    cmp_ok $api->metric('shed_total'), '>=', 4, 'and it is counted';
+    is $api->metric('shed_total'), 4, 'and it is counted';
 
     $_->send('y' x 5000) for @running;
     is $_->response->{status}, 201, 'those that run are finished' for @running;
