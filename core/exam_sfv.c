@@ -26,7 +26,13 @@ void
 exam_sfv_init(exam_sfv_t *f, exam_str_t field)
 {
     f->pos = field.data;
-    f->end = field.data + field.len;
+    f->end = field.data;
+
+    /* a field that is not there has no memory either: NULL + 0 is undefined */
+
+    if (field.len > 0) {
+        f->end += field.len;
+    }
 
     exam_sfv_spaces(f);
 }

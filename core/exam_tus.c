@@ -124,7 +124,7 @@ exam_tus_pairs(exam_str_t v, exam_tus_pair_t *pairs, size_t *n)
     *n = 0;
 
     pos = v.data;
-    end = v.data + v.len;
+    end = v.len ? v.data + v.len : v.data;      /* NULL + 0 is undefined */
 
     while (pos < end && exam_tus_space(*pos)) {
         pos++;

@@ -115,18 +115,20 @@ ok(!exists_key(key('old', 'seg:s001')), 'nor its ledger');
     is($stored->{"s001:$sid{s001}:screen"}, 449, 'stored up to the gap');
     is($stored->{"s001:$sid{s001}:camera"}, undef,
        'number 0 is missing: not known');
-    is($stored->{"s001:$sid{s001}:file"}, undef, 'attachments do not count');
+    is($stored->{"s001:$sid{s001}:file"}, 1, 'the next attachment\'s number');
+    cmp_ok($stored->{'s001:bytes'}, '>', 0, 'bytes of the student');
     is($stored->{"s001:$sid{old}:screen"}, 0, 'an earlier session');
     is($stored->{"s002:$sid{s002}:screen"}, 1, 'a double is no number');
 
-    is(redis('HLEN', key('closed', 'stored')), 249, 'a closed exam too');
+    is(redis('HLEN', key('closed', 'stored')), 2 * 249,
+       'a closed exam too, each student with the bytes');
 }
 
 redis('FLUSHALL');
 is(live('loaded', 'forget', 'refill', 'refill'),
    '"" loaded: ok; forget: ok; refill: redis; spool refill: ok',
    'scripts that are gone are loaded, and the repetition passes');
-is(redis('HLEN', key('open', 'stored')), 3, 'with the ledger');
+is(redis('HLEN', key('open', 'stored')), 3 + 1 + 2, 'with the ledger');
 
 
 # ---- the lease

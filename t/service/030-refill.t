@@ -107,7 +107,8 @@ refill('refill');
     is($stored->{"s001:$new:camera"}, -1, '-1 where nothing is stored');
     is($stored->{"s001:$old:$_"}, -1, "an earlier session, $_")
         for qw(screen camera);
-    is(scalar keys %$stored, 2 * 452, 'all sessions, all kinds');
+    is(scalar keys %$stored, 2 * 452 + 1,
+       'all sessions, all kinds, the bytes of who has sent any');
 
     ok(!redis('EXISTS', key('old', $_)), "of an archived exam no $_")
         for qw(sessions stored control);
