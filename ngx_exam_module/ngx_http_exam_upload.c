@@ -143,9 +143,7 @@ ngx_http_exam_upload_start(ngx_http_exam_upload_t *u)
         return;
     }
 
-    if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_OPEN) != NGX_OK) {
-        ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
-    }
+    ngx_http_exam_upload_task(u, NGX_HTTP_EXAM_UPLOAD_OPEN);
 }
 
 
@@ -231,6 +229,16 @@ ngx_http_exam_upload_post(ngx_http_exam_upload_t *u,
     ngx_add_timer(&u->task->event, NGX_HTTP_EXAM_UPLOAD_LONG);
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_exam_upload_task(ngx_http_exam_upload_t *u,
+    ngx_http_exam_upload_op_e op)
+{
+    if (ngx_http_exam_upload_post(u, op) != NGX_OK) {
+        ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
+    }
 }
 
 
@@ -461,11 +469,7 @@ ngx_http_exam_upload_written(ngx_http_exam_upload_t *u)
     /* a prefix that others have sent is hashed in slices */
 
     if (u->rc > 0) {
-        if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_HASH)
-            != NGX_OK)
-        {
-            ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
-        }
+        ngx_http_exam_upload_task(u, NGX_HTTP_EXAM_UPLOAD_HASH);
 
         return;
     }
@@ -494,9 +498,7 @@ ngx_http_exam_upload_finish(ngx_http_exam_upload_t *u)
 {
     u->state = NGX_HTTP_EXAM_UPLOAD_FINISHING;
 
-    if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_FINISH) != NGX_OK) {
-        ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
-    }
+    ngx_http_exam_upload_task(u, NGX_HTTP_EXAM_UPLOAD_FINISH);
 }
 
 

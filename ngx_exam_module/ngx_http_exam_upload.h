@@ -310,6 +310,11 @@ typedef enum {
 ngx_int_t ngx_http_exam_upload_post(ngx_http_exam_upload_t *u,
     ngx_http_exam_upload_op_e op);
 
+/* the same, and where no thread can be had that is the end: 503 */
+
+void ngx_http_exam_upload_task(ngx_http_exam_upload_t *u,
+    ngx_http_exam_upload_op_e op);
+
 /* resumable uploads: the task itself, and what comes after it */
 
 void ngx_http_exam_upload_part_thread(ngx_http_exam_upload_t *u);

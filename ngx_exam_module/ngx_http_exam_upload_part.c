@@ -76,9 +76,7 @@ ngx_http_exam_upload_begin(ngx_http_exam_upload_t *u)
         return;
     }
 
-    if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_CREATE) != NGX_OK) {
-        ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
-    }
+    ngx_http_exam_upload_task(u, NGX_HTTP_EXAM_UPLOAD_CREATE);
 }
 
 
@@ -132,9 +130,7 @@ ngx_http_exam_upload_append(ngx_http_exam_upload_t *u)
         return;
     }
 
-    if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_APPEND) != NGX_OK) {
-        ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
-    }
+    ngx_http_exam_upload_task(u, NGX_HTTP_EXAM_UPLOAD_APPEND);
 }
 
 
@@ -143,9 +139,7 @@ ngx_http_exam_upload_tell(ngx_http_exam_upload_t *u)
 {
     u->state = NGX_HTTP_EXAM_UPLOAD_TELLING;
 
-    if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_TELL) != NGX_OK) {
-        ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
-    }
+    ngx_http_exam_upload_task(u, NGX_HTTP_EXAM_UPLOAD_TELL);
 }
 
 
@@ -154,11 +148,7 @@ ngx_http_exam_upload_rollback(ngx_http_exam_upload_t *u)
 {
     u->state = NGX_HTTP_EXAM_UPLOAD_TELLING;
 
-    if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_ROLLBACK)
-        != NGX_OK)
-    {
-        ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
-    }
+    ngx_http_exam_upload_task(u, NGX_HTTP_EXAM_UPLOAD_ROLLBACK);
 }
 
 
@@ -168,11 +158,7 @@ ngx_http_exam_upload_terminate(ngx_http_exam_upload_t *u, exam_gone_e state)
     u->state = NGX_HTTP_EXAM_UPLOAD_TELLING;
     u->tombstone = state;
 
-    if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_TERMINATE)
-        != NGX_OK)
-    {
-        ngx_http_exam_upload_fail(u, EXAM_ERR_OVERLOADED);
-    }
+    ngx_http_exam_upload_task(u, NGX_HTTP_EXAM_UPLOAD_TERMINATE);
 }
 
 
