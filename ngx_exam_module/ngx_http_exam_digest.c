@@ -17,6 +17,39 @@ ngx_http_exam_digest(ngx_http_request_t *r, uint8_t digest[EXAM_HASH_LEN],
 }
 
 
+/* without a content coding both fields are of the same bytes */
+
+exam_err_e
+ngx_http_exam_digest_whole(ngx_http_request_t *r,
+    uint8_t digest[EXAM_HASH_LEN], ngx_uint_t *has)
+{
+    uint8_t     whole[EXAM_HASH_LEN];
+    exam_err_e  err;
+    ngx_uint_t  also;
+
+    err = ngx_http_exam_digest(r, digest, has);
+    if (err != EXAM_OK) {
+        return err;
+    }
+
+    err = ngx_http_exam_digest_of(r, "Repr-Digest", whole, &also);
+
+    if (err != EXAM_OK || !also) {
+        return err;
+    }
+
+    if (*has && ngx_memcmp(digest, whole, EXAM_HASH_LEN) != 0) {
+        return ngx_http_exam_tell(r, EXAM_ERR_DIGEST_MISMATCH,
+                                  "Content-Digest and Repr-Digest differ");
+    }
+
+    *has = 1;
+    ngx_memcpy(digest, whole, EXAM_HASH_LEN);
+
+    return EXAM_OK;
+}
+
+
 /* the field may stand on several lines, which are one list */
 
 exam_err_e
@@ -62,7 +95,7 @@ ngx_http_exam_digest_of(ngx_http_request_t *r, const char *name,
             break;
 
         case EXAM_DIGEST_MALFORMED:
-            return EXAM_ERR_BAD_DIGEST;
+            return ngx_http_exam_tell(r, EXAM_ERR_BAD_DIGEST, "%s", name);
 
         case EXAM_DIGEST_NONE:
             break;

@@ -2,7 +2,7 @@
 /*
  * POST /api/v1/recordings, multipart/form-data: the segment is the part `file`,
  * beside it `kind, n, started_at, duration_ms, session` (DESIGN 3.1).  Without
- * a kind it is an attachment.
+ * a kind, or with `file`, it is an attachment.
  *
  * Runs on the event loop.  The body goes through a parser on its way into the
  * ring; fields may come behind the file, so an upload has no number before its
@@ -48,12 +48,10 @@ static exam_err_e ngx_http_exam_form_next(ngx_http_exam_upload_t *u,
 static exam_err_e ngx_http_exam_form_field(ngx_http_exam_upload_t *u,
     const exam_form_event_t *e);
 static exam_err_e ngx_http_exam_form_time(ngx_http_exam_upload_t *u,
-    const exam_form_event_t *e, int64_t *to);
+    const exam_form_event_t *e, const char *name, int64_t *to);
 static exam_err_e ngx_http_exam_form_file(ngx_http_exam_upload_t *u,
     exam_str_t type);
 static exam_err_e ngx_http_exam_form_number(ngx_http_exam_upload_t *u);
-static exam_err_e ngx_http_exam_form_wrong(ngx_http_exam_upload_t *u,
-    exam_err_e err, const char *name);
 static void ngx_http_exam_form_received(ngx_http_exam_upload_t *u);
 static exam_err_e ngx_http_exam_form_whole(ngx_http_exam_upload_t *u);
 static exam_err_e ngx_http_exam_form_session(ngx_http_exam_upload_t *u);
@@ -130,15 +128,28 @@ ngx_http_exam_form_check(ngx_http_request_t *r, ngx_http_exam_form_t *form)
     ngx_uint_t                  has;
     ngx_http_exam_main_conf_t  *mcf;
 
+    static ngx_str_t  none = ngx_null_string;
+
     mcf = ngx_http_exam_main_conf(r);
 
-    if (r->headers_in.content_type == NULL) {
-        return EXAM_ERR_UNSUPPORTED_TYPE;
+    err = ngx_http_exam_intake_fields(r);
+
+    if (err != EXAM_OK) {
+        return err;
     }
 
-    type = &r->headers_in.content_type->value;
+    type = &none;
+
+    if (r->headers_in.content_type != NULL) {
+        type = &r->headers_in.content_type->value;
+    }
 
     err = exam_form_init(&form->form, exam_str_make(type->data, type->len));
+
+    if (err == EXAM_ERR_UNSUPPORTED_TYPE) {
+        return ngx_http_exam_tell(r, err,
+                                  "Content-Type is multipart/form-data");
+    }
 
     if (err != EXAM_OK) {
         return err;
@@ -147,10 +158,11 @@ ngx_http_exam_form_check(ngx_http_request_t *r, ngx_http_exam_form_t *form)
     if (r->headers_in.content_length_n
         > mcf->max_bytes + NGX_HTTP_EXAM_FORM_MORE)
     {
-        return EXAM_ERR_TOO_LARGE;
+        return ngx_http_exam_tell(r, EXAM_ERR_TOO_LARGE, "at most %O bytes",
+                                  mcf->max_bytes);
     }
 
-    err = ngx_http_exam_digest(r, form->in.digest, &has);
+    err = ngx_http_exam_digest_whole(r, form->in.digest, &has);
     form->digested = has;
 
     return err;
@@ -261,7 +273,8 @@ ngx_http_exam_form_filter(ngx_http_exam_upload_t *u, exam_str_t *in,
     if (err == EXAM_OK
         && form->read > u->mcf->max_bytes + NGX_HTTP_EXAM_FORM_MORE)
     {
-        return EXAM_ERR_TOO_LARGE;
+        return ngx_http_exam_tell(u->r, EXAM_ERR_TOO_LARGE, "at most %O bytes",
+                                  u->mcf->max_bytes);
     }
 
     return err;
@@ -284,8 +297,7 @@ ngx_http_exam_form_next(ngx_http_exam_upload_t *u, exam_str_t *in,
 
         if (err != EXAM_OK) {
             return form->form.fileless
-                   ? ngx_http_exam_form_wrong(u, EXAM_ERR_MISSING_MEMBER,
-                                              "file")
+                   ? ngx_http_exam_tell(u->r, EXAM_ERR_MISSING_MEMBER, "file")
                    : err;
         }
 
@@ -331,9 +343,10 @@ ngx_http_exam_form_field(ngx_http_exam_upload_t *u,
     if (exam_str_eq(e->name, exam_str("kind"))) {
         form->kind = exam_kind_find(&u->mcf->kinds, e->value);
 
-        return form->kind < 0
-               ? ngx_http_exam_form_wrong(u, EXAM_ERR_NOT_FOUND, "kind")
-               : EXAM_OK;
+        /* as without a kind */
+
+        return form->kind >= 0 || exam_str_eq(e->value, exam_str("file"))
+               ? EXAM_OK : ngx_http_exam_recordings_kind(u->r, 1);
     }
 
     if (exam_str_eq(e->name, exam_str("n"))) {
@@ -341,21 +354,25 @@ ngx_http_exam_form_field(ngx_http_exam_upload_t *u,
 
         return exam_id_segment(e->value, &form->n)
                ? EXAM_OK
-               : ngx_http_exam_form_wrong(u, EXAM_ERR_NOT_FOUND, "n");
+               : ngx_http_exam_tell(u->r, EXAM_ERR_NOT_FOUND,
+                                    NGX_HTTP_EXAM_TELL_N);
     }
 
     if (exam_str_eq(e->name, exam_str("started_at"))) {
-        return ngx_http_exam_form_time(u, e, &form->in.seg.started_at);
+        return ngx_http_exam_form_time(u, e, "started_at",
+                                       &form->in.seg.started_at);
     }
 
     if (exam_str_eq(e->name, exam_str("duration_ms"))) {
-        return ngx_http_exam_form_time(u, e, &form->in.seg.duration_ms);
+        return ngx_http_exam_form_time(u, e, "duration_ms",
+                                       &form->in.seg.duration_ms);
     }
 
     if (exam_str_eq(e->name, exam_str("session"))
         && !exam_sid_parse(e->value, form->in.seg.sid))
     {
-        return ngx_http_exam_form_wrong(u, EXAM_ERR_BAD_VALUE, "session");
+        return ngx_http_exam_tell(u->r, EXAM_ERR_BAD_VALUE,
+                                  NGX_HTTP_EXAM_TELL_SESSION);
     }
 
     return EXAM_OK;
@@ -364,15 +381,14 @@ ngx_http_exam_form_field(ngx_http_exam_upload_t *u,
 
 static exam_err_e
 ngx_http_exam_form_time(ngx_http_exam_upload_t *u,
-    const exam_form_event_t *e, int64_t *to)
+    const exam_form_event_t *e, const char *name, int64_t *to)
 {
     uint64_t  value;
 
     if (!exam_uint_parse(e->value.data, e->value.len, EXAM_SEQ_MAX, &value)) {
-        return ngx_http_exam_form_wrong(u, EXAM_ERR_BAD_VALUE,
-                                        to == &((ngx_http_exam_form_t *)
-                                                u->data)->in.seg.started_at
-                                        ? "started_at" : "duration_ms");
+        return ngx_http_exam_tell(u->r, EXAM_ERR_BAD_VALUE,
+                                  NGX_HTTP_EXAM_TELL_NUMBER, name,
+                                  (uint64_t) EXAM_SEQ_MAX);
     }
 
     *to = (int64_t) value;
@@ -421,7 +437,7 @@ ngx_http_exam_form_number(ngx_http_exam_upload_t *u)
 
     ngx_http_exam_intake_number(u, kind, name, form->n);
 
-    err = ngx_http_exam_intake_check(u->mcf, &form->in.seg, -1);
+    err = ngx_http_exam_intake_check(u->r, &form->in.seg, -1);
 
     if (err != EXAM_OK) {
         return err;
@@ -440,20 +456,6 @@ ngx_http_exam_form_number(ngx_http_exam_upload_t *u)
     form->counted = 1;
 
     return EXAM_OK;
-}
-
-
-static exam_err_e
-ngx_http_exam_form_wrong(ngx_http_exam_upload_t *u, exam_err_e err,
-    const char *name)
-{
-    ngx_http_exam_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(u->r, ngx_http_exam_module);
-
-    ctx->wrong = exam_str_make(name, ngx_strlen(name));
-
-    return err;
 }
 
 
@@ -540,7 +542,7 @@ ngx_http_exam_form_whole(ngx_http_exam_upload_t *u)
     }
 
     if (form->kind >= 0 && !form->has_n) {
-        return ngx_http_exam_form_wrong(u, EXAM_ERR_MISSING_MEMBER, "n");
+        return ngx_http_exam_tell(u->r, EXAM_ERR_MISSING_MEMBER, "n");
     }
 
     if (form->digested) {

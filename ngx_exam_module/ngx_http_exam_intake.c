@@ -26,19 +26,28 @@ static void ngx_http_exam_intake_repeat(ngx_http_exam_upload_t *u);
 
 
 exam_err_e
-ngx_http_exam_intake_check(ngx_http_exam_main_conf_t *mcf,
+ngx_http_exam_intake_check(ngx_http_request_t *r,
     const ngx_http_exam_segment_t *seg, off_t length)
 {
+    ngx_http_exam_main_conf_t  *mcf;
+
+    mcf = ngx_http_exam_main_conf(r);
+
     /* attachments: any type, number and length but the limit's */
 
     if (seg->kind != EXAM_KIND_FILE
         && !exam_type_recording(seg->content_type))
     {
-        return EXAM_ERR_UNSUPPORTED_TYPE;
+        return ngx_http_exam_tell(r, EXAM_ERR_UNSUPPORTED_TYPE,
+                                  "%s is one of video/webm, video/mp4,"
+                                  " video/x-matroska",
+                                  r->method == NGX_HTTP_PUT ? "Content-Type"
+                                  : "the type of the recording");
     }
 
     if (length > mcf->max_bytes) {
-        return EXAM_ERR_TOO_LARGE;
+        return ngx_http_exam_tell(r, EXAM_ERR_TOO_LARGE, "at most %O bytes",
+                                  mcf->max_bytes);
     }
 
     if (seg->kind == EXAM_KIND_FILE) {
@@ -50,7 +59,56 @@ ngx_http_exam_intake_check(ngx_http_exam_main_conf_t *mcf,
     }
 
     if (seg->n >= (uint32_t) mcf->max_segments) {
-        return EXAM_ERR_SEGMENT_NUMBER;
+        return ngx_http_exam_tell(r, EXAM_ERR_SEGMENT_NUMBER,
+                                  "n is below %i", mcf->max_segments);
+    }
+
+    return EXAM_OK;
+}
+
+
+/* RFC 9110, 14.5 and 8.4: neither may be passed over */
+
+exam_err_e
+ngx_http_exam_intake_fields(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  coding = ngx_string("Content-Encoding");
+    static ngx_str_t  identity = ngx_string("identity");
+
+    if (r->headers_in.content_range != NULL) {
+        return ngx_http_exam_tell(r, EXAM_ERR_BAD_REQUEST,
+                                  "Content-Range is for no upload, parts go to"
+                                  " /api/v1/uploads");
+    }
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].key.len != coding.len
+                || ngx_strncasecmp(h[i].key.data, coding.data, coding.len) != 0
+                || (h[i].value.len == identity.len
+                    && ngx_strncasecmp(h[i].value.data, identity.data,
+                                       identity.len)
+                       == 0))
+            {
+                continue;
+            }
+
+            if (ngx_http_exam_header(r, "Accept-Encoding", &identity)
+                != NGX_OK)
+            {
+                return EXAM_ERR_INTERNAL;
+            }
+
+            return ngx_http_exam_tell(r, EXAM_ERR_UNSUPPORTED_TYPE,
+                                      "Content-Encoding is none, or identity");
+        }
     }
 
     return EXAM_OK;
@@ -414,6 +472,8 @@ void
 ngx_http_exam_intake_known(ngx_http_exam_upload_t *u,
     const uint8_t sha256[EXAM_HASH_LEN])
 {
+    u_char                   hex[2 * EXAM_HASH_LEN];
+    exam_err_e               err;
     ngx_uint_t               same;
     ngx_http_exam_intake_t  *in;
 
@@ -427,7 +487,14 @@ ngx_http_exam_intake_known(ngx_http_exam_upload_t *u,
     }
 
     if (!same) {
-        ngx_http_exam_upload_fail(u, EXAM_ERR_SEGMENT_CONFLICT);
+        (void) ngx_hex_dump(hex, in->other.sha256, EXAM_HASH_LEN);
+
+        err = ngx_http_exam_tell(u->r, EXAM_ERR_SEGMENT_CONFLICT,
+                                 "%*s %uD is %s, its sha256 is %*s",
+                                 in->seg.kind_name.len, in->seg.kind_name.data,
+                                 in->seg.n, exam_seg_name(in->other_state),
+                                 sizeof(hex), hex);
+        ngx_http_exam_upload_fail(u, err);
         return;
     }
 

@@ -93,9 +93,12 @@ typedef struct {
 
 /* what is refused without a look at anything: type, length (-1), number */
 
-EXAM_MUST_CHECK exam_err_e ngx_http_exam_intake_check(
-    ngx_http_exam_main_conf_t *mcf, const ngx_http_exam_segment_t *seg,
-    off_t length);
+EXAM_MUST_CHECK exam_err_e ngx_http_exam_intake_check(ngx_http_request_t *r,
+    const ngx_http_exam_segment_t *seg, off_t length);
+
+/* of an upload in one request: it is whole, and as it is to be stored */
+
+EXAM_MUST_CHECK exam_err_e ngx_http_exam_intake_fields(ngx_http_request_t *r);
 
 /*
  * A new id, and the manifest of seg with copies of all its strings; u->data is

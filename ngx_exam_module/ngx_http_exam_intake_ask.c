@@ -164,7 +164,13 @@ ngx_http_exam_intake_entries(ngx_http_exam_upload_t *u, redisReply *reply)
         }
     }
 
-    return in->beyond ? EXAM_ERR_SEGMENT_NUMBER : EXAM_OK;
+    if (!in->beyond) {
+        return EXAM_OK;
+    }
+
+    return ngx_http_exam_tell(u->r, EXAM_ERR_SEGMENT_NUMBER,
+                              "n is at most %i above the highest received one",
+                              u->mcf->segment_window);
 }
 
 

@@ -111,6 +111,8 @@ typedef struct {
     int64_t                       now;      /* wall clock ms */
     ngx_http_exam_body_pt         reader;   /* waits for the body */
     exam_str_t                    wrong;    /* member of it, see exam_json.h */
+    exam_str_t                    told;     /* by _tell */
+    ngx_uint_t                    wait_s;   /* Retry-After at least; 0 */
     exam_str_t                    members;  /* more of problem+json */
     void                         *data;     /* the endpoint's own */
 } ngx_http_exam_ctx_t;
@@ -208,6 +210,15 @@ ngx_int_t ngx_http_exam_problem(ngx_http_request_t *r, exam_err_e err,
     const char *detail);
 
 /*
+ * Returns err; its `detail` will name the field and what is right: a format of
+ * ngx_sprintf(), of our own words, names and numbers only, as nothing of it is
+ * escaped.
+ */
+
+exam_err_e ngx_http_exam_tell(ngx_http_request_t *r, exam_err_e err,
+    const char *fmt, ...);
+
+/*
  * For a 2xx that does not want the body; _problem() does it by itself.
  * Anything but NGX_OK is what the handler is to return.
  */
@@ -223,6 +234,11 @@ ngx_int_t ngx_http_exam_json(ngx_http_request_t *r, ngx_uint_t status,
 
 ngx_int_t ngx_http_exam_text(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, exam_buf_t *b);
+
+/* what the others end in; data lies in r->pool */
+
+ngx_int_t ngx_http_exam_send(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, u_char *data, size_t len);
 
 /* a response without a body; the request's is thrown away before */
 

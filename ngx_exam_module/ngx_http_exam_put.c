@@ -86,13 +86,17 @@ ngx_http_exam_put_open(ngx_http_request_t *r, ngx_http_exam_segment_t *seg,
     length = r->headers_in.chunked
              ? -1 : ngx_max(r->headers_in.content_length_n, 0);
 
-    err = ngx_http_exam_intake_check(ngx_http_exam_main_conf(r), seg, length);
+    err = ngx_http_exam_intake_fields(r);
 
-    if (err != EXAM_OK) {
-        return err;
+    if (err == EXAM_OK) {
+        err = ngx_http_exam_intake_check(r, seg, length);
     }
 
-    return ngx_http_exam_digest(r, digest, has);
+    if (err == EXAM_OK) {
+        err = ngx_http_exam_digest_whole(r, digest, has);
+    }
+
+    return err;
 }
 
 

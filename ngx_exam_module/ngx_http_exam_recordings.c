@@ -207,8 +207,15 @@ ngx_http_exam_recordings_segment(ngx_http_request_t *r,
         i = EXAM_KIND_FILE;
     }
 
-    if (i < 0 || !exam_id_segment(n, &seg->n)) {
-        return EXAM_ERR_NOT_FOUND;
+    if (i < 0) {
+        return ngx_http_exam_recordings_kind(r, r->method != NGX_HTTP_PUT
+                                                && r->method
+                                                   != NGX_HTTP_POST);
+    }
+
+    if (!exam_id_segment(n, &seg->n)) {
+        return ngx_http_exam_tell(r, EXAM_ERR_NOT_FOUND,
+                                  NGX_HTTP_EXAM_TELL_N);
     }
 
     seg->exam = ctx->claims.exam;
@@ -240,6 +247,31 @@ ngx_http_exam_recordings_segment(ngx_http_request_t *r,
 
 
 exam_err_e
+ngx_http_exam_recordings_kind(ngx_http_request_t *r, ngx_uint_t file)
+{
+    u_char                      names[EXAM_KINDS_MAX * (EXAM_KIND_MAX + 2)];
+    ngx_uint_t                  i;
+    exam_buf_t                  b;
+    ngx_http_exam_main_conf_t  *mcf;
+
+    mcf = ngx_http_exam_main_conf(r);
+
+    exam_buf_init(&b, names, sizeof(names));
+
+    for (i = 0; i < mcf->kinds.n; i++) {
+        if (i > 0) {
+            exam_buf_lit(&b, ", ");
+        }
+
+        exam_buf_put(&b, mcf->kinds.name[i].data, mcf->kinds.name[i].len);
+    }
+
+    return ngx_http_exam_tell(r, EXAM_ERR_NOT_FOUND, "kind is one of %*s%s",
+                              exam_buf_len(&b), names, file ? ", file" : "");
+}
+
+
+exam_err_e
 ngx_http_exam_recordings_number(ngx_http_request_t *r, ngx_str_t *name,
     uint64_t max, int64_t *value)
 {
@@ -253,7 +285,8 @@ ngx_http_exam_recordings_number(ngx_http_request_t *r, ngx_str_t *name,
     }
 
     if (!exam_uint_parse(arg.data, arg.len, max, &number)) {
-        return EXAM_ERR_BAD_ARGUMENT;
+        return ngx_http_exam_tell(r, EXAM_ERR_BAD_ARGUMENT,
+                                  NGX_HTTP_EXAM_TELL_NUMBER, name->data, max);
     }
 
     *value = (int64_t) number;
@@ -279,7 +312,8 @@ ngx_http_exam_recordings_session(ngx_http_request_t *r,
     }
 
     if (!exam_sid_parse(exam_str_make(arg.data, arg.len), seg->sid)) {
-        return EXAM_ERR_BAD_ARGUMENT;
+        return ngx_http_exam_tell(r, EXAM_ERR_BAD_ARGUMENT,
+                                  NGX_HTTP_EXAM_TELL_SESSION);
     }
 
     if (exam_sid_hash(seg->sid) != exam_id_hash(seg->exam, seg->student)) {

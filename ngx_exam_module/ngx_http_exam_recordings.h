@@ -90,11 +90,31 @@ EXAM_MUST_CHECK exam_err_e ngx_http_exam_digest(ngx_http_request_t *r,
 EXAM_MUST_CHECK exam_err_e ngx_http_exam_digest_of(ngx_http_request_t *r,
     const char *name, uint8_t digest[EXAM_HASH_LEN], ngx_uint_t *has);
 
+/*
+ * Of an upload in one request, without a content coding: both fields tell of
+ * the same bytes.  DIGEST_MISMATCH: they do not agree.
+ */
+
+EXAM_MUST_CHECK exam_err_e ngx_http_exam_digest_whole(ngx_http_request_t *r,
+    uint8_t digest[EXAM_HASH_LEN], ngx_uint_t *has);
+
 /* `<node>-<32 hex>` */
 
 void ngx_http_exam_upload_id(exam_buf_t *b, ngx_http_exam_main_conf_t *mcf,
     const uint8_t random[16]);
 
+
+/* what numbers and sessions look like, for ngx_http_exam_tell() */
+
+#define NGX_HTTP_EXAM_TELL_N                                                  \
+    "n is a whole number from 0 to %d without leading zeros", EXAM_SEGMENT_MAX
+#define NGX_HTTP_EXAM_TELL_SESSION  "session is 32 hexadecimal digits"
+#define NGX_HTTP_EXAM_TELL_NUMBER   "%s is a whole number from 0 to %uL"
+
+/* NOT_FOUND, which tells the kinds there are; `file` is one of them here */
+
+exam_err_e ngx_http_exam_recordings_kind(ngx_http_request_t *r,
+    ngx_uint_t file);
 
 /* an argument, -1: it is not there; EXAM_ERR_BAD_ARGUMENT */
 

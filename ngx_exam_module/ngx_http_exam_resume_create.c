@@ -73,7 +73,7 @@ ngx_http_exam_resume_segment(ngx_http_request_t *r,
 
     up->seg.content_type = ngx_http_exam_resume_type(r, up);
 
-    err = ngx_http_exam_intake_check(mcf, &up->seg, up->length);
+    err = ngx_http_exam_intake_check(r, &up->seg, up->length);
     if (err != EXAM_OK) {
         return err;
     }

@@ -221,8 +221,6 @@ like($res->{json}{detail}, qr/\bn\b/, 'it is named');
 is_problem(post('S003', body(kind => 'window', n => 0,
                              file => ['x', $webm])),
            404, 'not_found', 'a kind that is none');
-is_problem(post('S003', body(kind => 'file', n => 0, file => ['x', $webm])),
-           404, 'not_found', 'attachments are told by no kind');
 is_problem(post('S003', body(kind => 'screen', n => '01',
                              file => ['x', $webm])),
            404, 'not_found', 'a number that is none');
