@@ -448,7 +448,7 @@ ngx_http_exam_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_value(mcf->max_segments, 2000);
     ngx_conf_init_value(mcf->segment_window, 100);
     ngx_conf_init_value(mcf->kind_uploads, 2);
-    ngx_conf_init_value(mcf->file_uploads, 100);
+    ngx_conf_init_value(mcf->file_uploads, 500);
     ngx_conf_init_value(mcf->upload_max_active, 4096);
     ngx_conf_init_size_value(mcf->upload_min_rate, 0);
 

@@ -418,9 +418,12 @@ ngx_http_exam_upload_yield(const ngx_http_exam_yield_t *ask)
 
 found:
 
-    /* the latest one wins, also of two newcomers */
+    /*
+     * The latest one wins, also of two newcomers; but whose body is all there
+     * is answered: nobody has to send it again.
+     */
 
-    if (ask->since <= u->since
+    if (ask->since <= u->since || u->eof
         || (u->state != NGX_HTTP_EXAM_UPLOAD_OPENED
             && u->state != NGX_HTTP_EXAM_UPLOAD_RECEIVING))
     {

@@ -276,7 +276,34 @@ SKIP: {
 }
 
 
-# ---- what is being finished is not taken over
+# ---- neither is a body that is all there taken over, nor what is being finished
+
+SKIP: {
+    my ($res, $patch);
+
+    $url = create();
+
+    my @lines = traced($worker, ['-e', 'trace=pwrite64', '-e',
+            'inject=pwrite64:delay_enter=500000:when=1'], sub {
+        $c = Exam::Wire->new($server);
+        $c->head(PATCH => $url, $tus->fields(
+            'Upload-Offset' => 0, 'Content-Length' => 1000,
+            'Content-Type' => 'application/offset+octet-stream'));
+        $c->send(substr $body, 0, 1000);
+        eventually(sub { in_flight() == 1000 }) or diag 'it has not arrived';
+
+        $res = $tus->patch($url, 0, 'a rival');
+        $patch = $c->response;
+    });
+
+    skip 'processes cannot be traced here', 2 unless @lines;
+
+    is "$patch->{status} $patch->{headers}{'upload-offset'}", '204 1000',
+        'of two that come at once the first is answered';
+    is "$res->{status} $res->{headers}{'upload-offset'}", '409 1000',
+        'and the other one hears where it stands';
+}
+
 
 SKIP: {
     my ($res, $patch);
