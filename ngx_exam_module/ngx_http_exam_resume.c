@@ -294,7 +294,7 @@ ngx_http_exam_resume_append(ngx_http_exam_upload_t *u)
     if (re->dialect == NGX_HTTP_EXAM_RUFH) {
 
         if (m->length >= 0) {
-            u->refusal = EXAM_ERR_UPLOAD_LENGTH;
+            u->refusal = EXAM_OK;
         }
 
         if (up->interop) {
@@ -342,16 +342,17 @@ ngx_http_exam_resume_received(ngx_http_exam_upload_t *u)
                  || re->method == NGX_HTTP_HEAD)
                 ? m->length == u->writer.offset : re->up->complete;
 
-    if (!re->whole) {
-        ngx_http_exam_upload_tell(u);
+    if (u->overrun
+        || (re->whole && m->length >= 0 && m->length != u->writer.offset))
+    {
+        /* the draft: more than was declared, or a last part that is not it */
+
+        re->err = EXAM_ERR_UPLOAD_LENGTH;
+        ngx_http_exam_upload_terminate(u, EXAM_GONE_REFUSED);
         return;
     }
 
-    if (m->length >= 0 && m->length != u->writer.offset) {
-
-        /* the draft: the last part was not the last byte */
-
-        re->err = EXAM_ERR_UPLOAD_LENGTH;
+    if (!re->whole) {
         ngx_http_exam_upload_tell(u);
         return;
     }

@@ -135,12 +135,15 @@ ngx_http_exam_rufh_created(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
 
     re = u->data;
 
+    if (ngx_http_exam_uploads_location(r, u->writer.manifest.id) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (re->complete) {
         return ngx_http_exam_rufh_final(r, u);
     }
 
-    if (ngx_http_exam_uploads_location(r, u->writer.manifest.id) != NGX_OK
-        || ngx_http_exam_rufh_limits(r) != NGX_OK
+    if (ngx_http_exam_rufh_limits(r) != NGX_OK
         || ngx_http_exam_rufh_complete(r, 0) != NGX_OK
         || ngx_http_exam_resume_offset(r, u) != NGX_OK)
     {

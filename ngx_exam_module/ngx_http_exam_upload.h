@@ -135,7 +135,8 @@ struct ngx_http_exam_upload_s {
     off_t                             received; /* of this body */
     off_t                             expected; /* declared, not yet come */
     off_t                             tell_every;   /* bytes, 0: never */
-    exam_err_e                        refusal;  /* beyond the limit */
+    exam_err_e                        refusal;  /* beyond the limit; OK: */
+                                                /* received, and overrun */
 
     ngx_http_exam_upload_filter_pt    filter;   /* NULL: all is kept */
     exam_str_t                        piece;    /* to go into the ring */
@@ -189,6 +190,7 @@ struct ngx_http_exam_upload_s {
     unsigned                          listed:1;
     unsigned                          progressed:1;
     unsigned                          scrap:1;  /* not created in full */
+    unsigned                          overrun:1;    /* the body did */
 };
 
 

@@ -97,6 +97,12 @@ ngx_http_exam_upload_pump(ngx_http_exam_upload_t *u)
             return;
         }
 
+        if (rc == NGX_DECLINED && u->refusal == EXAM_OK) {
+            u->overrun = 1;
+            ngx_http_exam_upload_eof(u);
+            return;
+        }
+
         if (rc == NGX_DECLINED) {
             ngx_http_exam_upload_fail(u, u->refusal);
             return;

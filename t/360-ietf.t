@@ -172,8 +172,12 @@ subtest 'R05: all responses of a request name one Location' => sub {
     is scalar @{ $res->{interim} }, 1, 'a 104';
     is $res->{interim}[0]{headers}{location}, $res->{headers}{location},
         'the same';
-    is create($c, 1, '?1', 'hello')->{headers}{location}, undef,
-        'none with the last';
+
+    $res = create($c, 1, '?1', 'hello');
+    is $res->{headers}{location}, $res->{interim}[0]{headers}{location},
+        'with all, too';
+    is $c->head(Exam::Tus::path($res))->{headers}{'upload-complete'}, '?1',
+        '... where it can be asked for';
 };
 
 
@@ -289,11 +293,33 @@ subtest 'R09: what is said of the length must agree' => sub {
             "$name: it is of no use any more";
     }
 
-    my $path = started($c, 1, 'hello', 'Upload-Length' => 11);
-    is append($c, $path, 5, '?0', 'x' x 3000, chunks => 1000)->{status}, 400,
-        'more than the length, in chunks';
-    cmp_ok $c->head($path)->{headers}{'upload-offset'} // 0, '<=', 11,
-        'no byte beyond it is stored';
+    # in chunks it is seen when they come
+
+    for (['?0', 3000, 1000], ['?1', 7, 7], ['?1', 2_000_000, 100_000],
+         ['?1', 5, 5])
+    {
+        my ($complete, $bytes, $chunk) = @$_;
+        my $name = "$bytes bytes in chunks, $complete";
+        my $path = started($c, $n++, 'hello', 'Upload-Length' => 11);
+        my $res = append($c, $path, 5, $complete, 'x' x $bytes,
+                         chunks => $chunk);
+
+        is $res->{status}, 400, $name;
+        is $res->{json}{type}, "${problem}inconsistent-upload-length",
+            "$name: the type";
+        is $c->head($path)->{status}, 410, "$name: HEAD finds it gone";
+        is append($c, $path, 5, '?1', ' world')->{status}, 410,
+            "$name: it is of no use any more";
+    }
+
+    my $res = create($c, $n, '?0', 'x' x 3000, chunks => 1000,
+                     'Upload-Length' => 11);
+    is $res->{status}, 400, 'a creation with more, in chunks';
+
+    my $path = started($c, $n, 'hello', 'Upload-Length' => 11);
+    isnt $path, Exam::Tus::path($res->{interim}[0]), '... its number is free';
+    is $c->head(Exam::Tus::path($res->{interim}[0]))->{status}, 410,
+        '... it is gone';
 };
 
 
