@@ -19,6 +19,8 @@
 
 
 static int worker_verify_open(worker_t *w, worker_item_t *item);
+static int worker_verify_unnamed(worker_t *w, exam_str_t id,
+    const char *rec);
 static bool worker_verify_hashed(const worker_t *w, const worker_item_t *item);
 static int worker_verify_hash(int fd, uint8_t *buffer, int64_t *bytes,
     uint8_t sha256[EXAM_HASH_LEN]);
@@ -117,19 +119,21 @@ static int
 worker_verify_open(worker_t *w, worker_item_t *item)
 {
     int   fd;
-    char  name[EXAM_SPOOL_NAME_MAX];
+    char  rec[EXAM_SPOOL_NAME_MAX], bad[EXAM_SPOOL_NAME_MAX];
 
     const int         flags = O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK;
     const exam_str_t  id = item->m.id;
 
-    item->place = WORKER_AT_READY;
-
-    if (!exam_spool_name(name, EXAM_SPOOL_REC, id)) {
+    if (!exam_spool_name(rec, EXAM_SPOOL_REC, id)
+        || !exam_spool_name(bad, EXAM_SPOOL_BAD_REC, id))
+    {
         errno = EINVAL;
         return -1;
     }
 
-    fd = openat(w->spool, name, flags);
+    item->place = WORKER_AT_READY;
+
+    fd = openat(w->spool, rec, flags);
 
     if (fd != -1 || errno != ENOENT) {
         return fd;
@@ -145,12 +149,43 @@ worker_verify_open(worker_t *w, worker_item_t *item)
 
     item->place = WORKER_AT_BAD;
 
-    if (!exam_spool_name(name, EXAM_SPOOL_BAD_REC, id)) {
+    fd = openat(w->spool, bad, flags);
+
+    if (fd != -1 || errno != ENOENT) {
+        return fd;
+    }
+
+    item->place = WORKER_AT_READY;
+
+    if (worker_verify_unnamed(w, id, rec) == -1) {
+        return -1;
+    }
+
+    return openat(w->spool, rec, flags);
+}
+
+
+/*
+ * A power loss may keep the mark and lose the name of the file, where a file
+ * system does not keep renames in their order.  nginx does the same, and may be
+ * faster: that the file is not in part/ says nothing.
+ */
+
+static int
+worker_verify_unnamed(worker_t *w, exam_str_t id, const char *rec)
+{
+    char  part[EXAM_SPOOL_NAME_MAX];
+
+    if (!exam_spool_name(part, EXAM_SPOOL_PART, id)) {
         errno = EINVAL;
         return -1;
     }
 
-    return openat(w->spool, name, flags);
+    if (renameat(w->spool, part, w->spool, rec) == -1 && errno != ENOENT) {
+        return -1;
+    }
+
+    return 0;
 }
 
 

@@ -649,6 +649,7 @@ ngx_http_exam_journal_reserve_done(ngx_event_t *ev)
 
     if (j->reserve.counted && !counted) {
         counted = 1;
+        sh->unreserved = 1;
         ngx_log_error(NGX_LOG_WARN, j->log, 0,
                       "exam spool's file system has no fallocate(): the "
                       "journal's reserve is only compared with what is free");

@@ -17,6 +17,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +26,10 @@
 static int ngx_http_exam_part_info(ngx_http_exam_writer_t *w, int64_t durable,
     int checked);
 static int ngx_http_exam_part_sync(ngx_http_exam_writer_t *w);
+static int ngx_http_exam_part_dir(ngx_http_exam_writer_t *w);
+static int ngx_http_exam_part_bury(ngx_http_exam_writer_t *w,
+    exam_gone_e state);
+static int ngx_http_exam_part_turn(ngx_http_exam_writer_t *w, int *there);
 
 
 int
@@ -48,9 +54,11 @@ static int
 ngx_http_exam_part_info(ngx_http_exam_writer_t *w, int64_t durable,
     int checked)
 {
+    time_t            now;
     exam_manifest_t  *m;
 
     m = &w->manifest;
+    now = time(NULL);
 
     m->durable_offset = durable;
     m->checked = (checked != 0);
@@ -68,6 +76,7 @@ ngx_http_exam_part_info(ngx_http_exam_writer_t *w, int64_t durable,
         return -1;
     }
 
+    w->info_time = now;
     w->info_offset = durable;
     w->info_length = m->length;
     w->info_checked = checked;
@@ -83,24 +92,15 @@ ngx_http_exam_part_info(ngx_http_exam_writer_t *w, int64_t durable,
 static int
 ngx_http_exam_part_sync(ngx_http_exam_writer_t *w)
 {
-    int   fd, rc;
-    char  name[EXAM_SPOOL_NAME_MAX], *slash;
+    int  fd, rc;
 
     if (w->synced) {
         return 0;
     }
 
-    if (!exam_spool_name(name, EXAM_SPOOL_PART, w->manifest.id)) {
-        errno = EINVAL;
-        return ngx_http_exam_writer_failed(w, "exam_spool_name()");
-    }
-
-    slash = strrchr(name, '/');
-    *slash = '\0';
-
-    fd = openat(w->spool, name, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    fd = ngx_http_exam_part_dir(w);
     if (fd == -1) {
-        return ngx_http_exam_writer_failed(w, "openat()");
+        return -1;
     }
 
     rc = fsync(fd);
@@ -114,6 +114,26 @@ ngx_http_exam_part_sync(ngx_http_exam_writer_t *w)
     w->synced = (rc == 0);
 
     return rc;
+}
+
+
+static int
+ngx_http_exam_part_dir(ngx_http_exam_writer_t *w)
+{
+    int   fd;
+    char  name[EXAM_SPOOL_NAME_MAX], *slash;
+
+    if (!exam_spool_name(name, EXAM_SPOOL_PART, w->manifest.id)) {
+        errno = EINVAL;
+        return ngx_http_exam_writer_failed(w, "exam_spool_name()");
+    }
+
+    slash = strrchr(name, '/');
+    *slash = '\0';
+
+    fd = openat(w->spool, name, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    return (fd == -1) ? ngx_http_exam_writer_failed(w, "openat()") : fd;
 }
 
 
@@ -133,9 +153,10 @@ ngx_http_exam_part_append(ngx_http_exam_writer_t *w)
 
         /* what is before the append must not go back with it */
 
-        if (w->info_offset != w->offset && fdatasync(w->fd) != 0) {
-            w->lost = 1;
-            return ngx_http_exam_writer_failed(w, "fdatasync()");
+        if (w->info_offset != w->offset
+            && ngx_http_exam_writer_sync(w) != 0)
+        {
+            return -1;
         }
 
         if (ngx_http_exam_part_info(w, w->offset, 1) != 0) {
@@ -162,25 +183,14 @@ ngx_http_exam_part_append(ngx_http_exam_writer_t *w)
 int
 ngx_http_exam_part_tell(ngx_http_exam_writer_t *w)
 {
-    uint64_t  start;
-
     ngx_http_exam_writer_nice();
 
     if (w->info_offset != w->offset || w->info_length != w->manifest.length
         || w->info_checked || !w->info_boot)
     {
-        start = ngx_http_exam_writer_clock_us();
-
-        /* EIO is reported once: what was not told before is given up */
-
-        if (fdatasync(w->fd) != 0) {
-            w->lost = 1;
-            return ngx_http_exam_writer_failed(w, "fdatasync()");
-        }
-
-        w->sync_us = ngx_http_exam_writer_clock_us() - start;
-
-        if (ngx_http_exam_part_info(w, w->offset, 0) != 0) {
+        if (ngx_http_exam_writer_sync(w) != 0
+            || ngx_http_exam_part_info(w, w->offset, 0) != 0)
+        {
             return -1;
         }
     }
@@ -278,12 +288,53 @@ ngx_http_exam_part_close(ngx_http_exam_writer_t *w)
 int
 ngx_http_exam_part_terminate(ngx_http_exam_writer_t *w, exam_gone_e state)
 {
+    int  rc, turn, there;
+
+    ngx_http_exam_writer_nice();
+
+    turn = -1;
+    there = 0;
+
+    /* who has no part has no lock of its own */
+
+    if (w->fd == -1) {
+        turn = ngx_http_exam_part_turn(w, &there);
+
+        if (turn == -1) {
+            return -1;
+        }
+    }
+
+    rc = there ? 0 : ngx_http_exam_part_bury(w, state);
+
+    if (rc == 0) {
+        w->gone = state;
+        w->error = 0;
+        rc = ngx_http_exam_part_dispose(w);
+    }
+
+    if (turn != -1) {
+        (void) close(turn);
+    }
+
+    if (w->fd != -1) {
+        (void) close(w->fd);
+        w->fd = -1;
+    }
+
+    return rc;
+}
+
+
+/* the tombstone's file and name */
+
+static int
+ngx_http_exam_part_bury(ngx_http_exam_writer_t *w, exam_gone_e state)
+{
     int          rc;
     uint8_t      memory[EXAM_GONE_MAX];
     exam_buf_t   b;
     exam_gone_t  gone;
-
-    ngx_http_exam_writer_nice();
 
     gone.id = w->manifest.id;
     gone.exam = w->manifest.exam;
@@ -310,18 +361,42 @@ ngx_http_exam_part_terminate(ngx_http_exam_writer_t *w, exam_gone_e state)
                                          EXAM_SPOOL_PART_GONE);
     }
 
-    if (rc == 0) {
-        w->gone = state;
-        w->error = 0;
-        rc = ngx_http_exam_part_dispose(w);
-    }
-
-    if (w->fd != -1) {
-        (void) close(w->fd);
-        w->fd = -1;
-    }
-
     return rc;
+}
+
+
+/*
+ * Two that end the same complete upload, and the sweep, have one temporary name
+ * and no part to lock: they take turns by the directory.  Returns what holds
+ * it, or -1; there: the other one has done it.
+ */
+
+static int
+ngx_http_exam_part_turn(ngx_http_exam_writer_t *w, int *there)
+{
+    int          fd;
+    char         name[EXAM_SPOOL_NAME_MAX];
+    struct stat  st;
+
+    fd = ngx_http_exam_part_dir(w);
+
+    if (fd == -1) {
+        return -1;
+    }
+
+    while (flock(fd, LOCK_EX) != 0) {
+
+        if (errno != EINTR) {
+            (void) ngx_http_exam_writer_failed(w, "flock()");
+            (void) close(fd);
+            return -1;
+        }
+    }
+
+    *there = exam_spool_name(name, EXAM_SPOOL_PART_GONE, w->manifest.id)
+             && fstatat(w->spool, name, &st, 0) == 0;
+
+    return fd;
 }
 
 

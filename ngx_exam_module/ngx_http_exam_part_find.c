@@ -24,6 +24,9 @@
 
 #define NGX_HTTP_EXAM_PART_TRIES  3     /* names that move while looked at */
 
+#define NGX_HTTP_EXAM_PART_MARKS  2     /* of the places: a complete upload's */
+#define NGX_HTTP_EXAM_PART_ALL    3
+
 
 static ngx_http_exam_part_e ngx_http_exam_part_open(ngx_http_exam_writer_t *w,
     exam_spool_e what);
@@ -33,13 +36,22 @@ static ngx_http_exam_part_e ngx_http_exam_part_committed(
     ngx_http_exam_writer_t *w, const struct stat *st);
 static ngx_http_exam_part_e ngx_http_exam_part_elsewhere(
     ngx_http_exam_writer_t *w);
+static ngx_http_exam_part_e ngx_http_exam_part_left(
+    ngx_http_exam_writer_t *w);
+static ngx_http_exam_part_e ngx_http_exam_part_named(
+    ngx_http_exam_writer_t *w, int marked);
 static ngx_http_exam_part_e ngx_http_exam_part_mark(
+    ngx_http_exam_writer_t *w);
+static int ngx_http_exam_part_marked(ngx_http_exam_writer_t *w, unsigned n);
+static ngx_http_exam_part_e ngx_http_exam_part_synced(
+    ngx_http_exam_writer_t *w);
+static ngx_http_exam_part_e ngx_http_exam_part_moved(
     ngx_http_exam_writer_t *w);
 static ngx_http_exam_part_e ngx_http_exam_part_remove(
     ngx_http_exam_writer_t *w, ngx_http_exam_part_e found);
 static ngx_http_exam_part_e ngx_http_exam_part_done(
     ngx_http_exam_writer_t *w, ngx_http_exam_part_e found);
-static int ngx_http_exam_part_expired(ngx_http_exam_writer_t *w,
+static int ngx_http_exam_part_expired(const ngx_http_exam_writer_t *w,
     const struct stat *st);
 static int ngx_http_exam_part_manifest(ngx_http_exam_writer_t *w,
     exam_spool_e what);
@@ -48,6 +60,13 @@ static ssize_t ngx_http_exam_part_read(ngx_http_exam_writer_t *w,
     exam_spool_e what, uint8_t *data, size_t size);
 static int ngx_http_exam_part_stat(ngx_http_exam_writer_t *w,
     exam_spool_e what, struct stat *st);
+
+
+/* a manifest only moves forward: looked for in this order, it is met */
+
+static const exam_spool_e  ngx_http_exam_part_places[] = {
+    EXAM_SPOOL_INFO, EXAM_SPOOL_WORK, EXAM_SPOOL_BAD_INFO
+};
 
 
 ngx_http_exam_part_e
@@ -66,10 +85,9 @@ ngx_http_exam_part_acquire(ngx_http_exam_writer_t *w)
         found = ngx_http_exam_part_open(w, EXAM_SPOOL_PART);
 
         if (found == NGX_HTTP_EXAM_PART_OWNED) {
-            return ngx_http_exam_part_take(w);
-        }
+            found = ngx_http_exam_part_take(w);
 
-        if (found == NGX_HTTP_EXAM_PART_NONE) {
+        } else if (found == NGX_HTTP_EXAM_PART_NONE) {
             found = ngx_http_exam_part_elsewhere(w);
         }
 
@@ -154,12 +172,25 @@ static ngx_http_exam_part_e
 ngx_http_exam_part_take(ngx_http_exam_writer_t *w)
 {
     int          rc;
-    struct stat  st;
+    struct stat  st, info;
 
     rc = ngx_http_exam_part_tombstone(w);
 
     if (rc == 1) {
         return ngx_http_exam_part_remove(w, NGX_HTTP_EXAM_PART_GONE);
+    }
+
+    if (rc == 0) {
+        rc = ngx_http_exam_part_marked(w, NGX_HTTP_EXAM_PART_MARKS);
+    }
+
+    /*
+     * A file system that does not keep renames in their order has kept the mark
+     * and lost the name of the file, whose data were synced before both.
+     */
+
+    if (rc == 1) {
+        return ngx_http_exam_part_named(w, 1);
     }
 
     if (rc == 0) {
@@ -179,14 +210,11 @@ ngx_http_exam_part_take(ngx_http_exam_writer_t *w)
     w->stage = NGX_HTTP_EXAM_WRITER_INFO;
 
     if (w->manifest.final) {
+        return ngx_http_exam_part_named(w, 0);
+    }
 
-        if (ngx_http_exam_writer_rename(w, EXAM_SPOOL_PART, EXAM_SPOOL_REC)
-            != 0)
-        {
-            return ngx_http_exam_part_done(w, NGX_HTTP_EXAM_PART_FAILED);
-        }
-
-        return ngx_http_exam_part_mark(w);
+    if (ngx_http_exam_part_stat(w, EXAM_SPOOL_PART_INFO, &info) != 1) {
+        return ngx_http_exam_part_moved(w);
     }
 
     if (fstat(w->fd, &st) != 0) {
@@ -194,6 +222,7 @@ ngx_http_exam_part_take(ngx_http_exam_writer_t *w)
         return ngx_http_exam_part_done(w, NGX_HTTP_EXAM_PART_FAILED);
     }
 
+    w->info_time = info.st_mtime;
     w->info_offset = w->manifest.durable_offset;
     w->info_length = w->manifest.length;
     w->info_checked = w->manifest.checked;
@@ -214,9 +243,11 @@ ngx_http_exam_part_take(ngx_http_exam_writer_t *w)
 static ngx_http_exam_part_e
 ngx_http_exam_part_committed(ngx_http_exam_writer_t *w, const struct stat *st)
 {
+    int      unsure;
     int64_t  size;
 
     size = w->manifest.durable_offset;
+    unsure = (st->st_mode & NGX_HTTP_EXAM_WRITER_UNSURE) != 0;
 
     if (st->st_size < size) {
 
@@ -232,11 +263,16 @@ ngx_http_exam_part_committed(ngx_http_exam_writer_t *w, const struct stat *st)
         return NGX_HTTP_EXAM_PART_GONE;
     }
 
-    if (w->info_boot && !w->info_checked) {
+    if (w->info_boot && !w->info_checked && !unsure) {
         size = st->st_size;
     }
 
     if (size != st->st_size && ngx_http_exam_part_cut(w, size) != 0) {
+        return ngx_http_exam_part_done(w, NGX_HTTP_EXAM_PART_FAILED);
+    }
+
+    if (unsure && fchmod(w->fd, NGX_HTTP_EXAM_WRITER_MODE) != 0) {
+        (void) ngx_http_exam_writer_failed(w, "fchmod()");
         return ngx_http_exam_part_done(w, NGX_HTTP_EXAM_PART_FAILED);
     }
 
@@ -254,38 +290,24 @@ ngx_http_exam_part_committed(ngx_http_exam_writer_t *w, const struct stat *st)
 /* by the later one of part and manifest */
 
 static int
-ngx_http_exam_part_expired(ngx_http_exam_writer_t *w, const struct stat *st)
+ngx_http_exam_part_expired(const ngx_http_exam_writer_t *w,
+    const struct stat *st)
 {
-    time_t       last;
-    struct stat  info;
+    time_t  last;
 
-    if (w->expire == 0
-        || ngx_http_exam_part_stat(w, EXAM_SPOOL_PART_INFO, &info) != 1)
-    {
-        return 0;
-    }
+    last = (st->st_mtime > w->info_time) ? st->st_mtime : w->info_time;
 
-    last = (st->st_mtime > info.st_mtime) ? st->st_mtime : info.st_mtime;
-
-    return time(NULL) - last >= w->expire;
+    return w->expire != 0 && time(NULL) - last >= w->expire;
 }
 
 
-/*
- * No part: a tombstone, or complete.  A manifest only moves forward, ready/ ->
- * work/ (-> bad/), and is looked for in this order.
- */
+/* no part: a tombstone, or complete */
 
 static ngx_http_exam_part_e
 ngx_http_exam_part_elsewhere(ngx_http_exam_writer_t *w)
 {
     int                   rc;
-    unsigned              i;
     ngx_http_exam_part_e  found;
-
-    static const exam_spool_e  places[] = {
-        EXAM_SPOOL_INFO, EXAM_SPOOL_WORK, EXAM_SPOOL_BAD_INFO
-    };
 
     rc = ngx_http_exam_part_tombstone(w);
 
@@ -301,11 +323,11 @@ ngx_http_exam_part_elsewhere(ngx_http_exam_writer_t *w)
         return NGX_HTTP_EXAM_PART_FAILED;
     }
 
-    if (rc == 1 && w->manifest.final) {
+    if (rc == 1) {
         found = ngx_http_exam_part_open(w, EXAM_SPOOL_REC);
 
         if (found == NGX_HTTP_EXAM_PART_OWNED) {
-            return ngx_http_exam_part_mark(w);
+            found = ngx_http_exam_part_left(w);
         }
 
         if (found != NGX_HTTP_EXAM_PART_NONE) {
@@ -313,26 +335,94 @@ ngx_http_exam_part_elsewhere(ngx_http_exam_writer_t *w)
         }
     }
 
-    for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-        rc = ngx_http_exam_part_manifest(w, places[i]);
+    rc = ngx_http_exam_part_marked(w, NGX_HTTP_EXAM_PART_ALL);
 
-        /* its owner may not have come to that yet, or have failed there */
+    if (rc != 1) {
+        return (rc == 0) ? NGX_HTTP_EXAM_PART_NONE : NGX_HTTP_EXAM_PART_FAILED;
+    }
 
-        if (rc == 1 && places[i] == EXAM_SPOOL_INFO && fsync(w->ready) != 0) {
-            rc = ngx_http_exam_writer_failed(w, "fsync()");
+    /*
+     * Its owner may not have come to that yet, or have failed there, and the
+     * worker claims what is marked without it.
+     */
+
+    return ngx_http_exam_part_synced(w);
+}
+
+
+/* ready/.rec and a manifest in part/, under the lock of the file */
+
+static ngx_http_exam_part_e
+ngx_http_exam_part_left(ngx_http_exam_writer_t *w)
+{
+    int  rc;
+
+    rc = ngx_http_exam_part_marked(w, NGX_HTTP_EXAM_PART_ALL);
+
+    if (rc == 0) {
+        rc = ngx_http_exam_part_manifest(w, EXAM_SPOOL_PART_INFO);
+
+        if (rc == 1 && w->manifest.final) {
+            return ngx_http_exam_part_mark(w);
         }
 
-        if (rc != 0) {
-            return (rc == 1) ? NGX_HTTP_EXAM_PART_COMPLETE
-                             : NGX_HTTP_EXAM_PART_FAILED;
+        /*
+         * The name of the file was kept, the end of its manifest lost: so much
+         * was told, and it goes on from there.  As above.
+         */
+
+        if (rc == 1 && ngx_http_exam_writer_rename(w, EXAM_SPOOL_REC,
+                                                   EXAM_SPOOL_PART)
+                       != 0)
+        {
+            return ngx_http_exam_part_moved(w);
         }
     }
 
-    return NGX_HTTP_EXAM_PART_NONE;
+    return ngx_http_exam_part_done(w, (rc == -1) ? NGX_HTTP_EXAM_PART_FAILED
+                                                 : NGX_HTTP_EXAM_PART_NONE);
+}
+
+
+/* 1: complete, its manifest is read; 0: not; -1: failed */
+
+static int
+ngx_http_exam_part_marked(ngx_http_exam_writer_t *w, unsigned n)
+{
+    int       rc;
+    unsigned  i;
+
+    rc = 0;
+
+    for (i = 0; i < n && rc == 0; i++) {
+        rc = ngx_http_exam_part_manifest(w, ngx_http_exam_part_places[i]);
+
+        /* what the worker has put aside may be a manifest that says nothing */
+
+        if (rc == -1 && w->error == EBADMSG
+            && ngx_http_exam_part_places[i] == EXAM_SPOOL_BAD_INFO)
+        {
+            rc = 0;
+            w->error = 0;
+        }
+    }
+
+    return rc;
 }
 
 
 /* the rest of the finish sequence, under the lock of the file */
+
+static ngx_http_exam_part_e
+ngx_http_exam_part_named(ngx_http_exam_writer_t *w, int marked)
+{
+    if (ngx_http_exam_writer_rename(w, EXAM_SPOOL_PART, EXAM_SPOOL_REC) != 0) {
+        return ngx_http_exam_part_moved(w);
+    }
+
+    return marked ? ngx_http_exam_part_synced(w) : ngx_http_exam_part_mark(w);
+}
+
 
 static ngx_http_exam_part_e
 ngx_http_exam_part_mark(ngx_http_exam_writer_t *w)
@@ -340,21 +430,37 @@ ngx_http_exam_part_mark(ngx_http_exam_writer_t *w)
     if (ngx_http_exam_writer_rename(w, EXAM_SPOOL_PART_INFO, EXAM_SPOOL_INFO)
         != 0)
     {
-        /* ENOENT: done by another one meanwhile */
-
-        return ngx_http_exam_part_done(w, (w->error == ENOENT)
-                                          ? NGX_HTTP_EXAM_PART_NONE
-                                          : NGX_HTTP_EXAM_PART_FAILED);
+        return ngx_http_exam_part_moved(w);
     }
 
     w->stage = NGX_HTTP_EXAM_WRITER_MARKED;
 
+    return ngx_http_exam_part_synced(w);
+}
+
+
+/* complete once its names are durable */
+
+static ngx_http_exam_part_e
+ngx_http_exam_part_synced(ngx_http_exam_writer_t *w)
+{
     if (fsync(w->ready) != 0) {
         (void) ngx_http_exam_writer_failed(w, "fsync()");
         return ngx_http_exam_part_done(w, NGX_HTTP_EXAM_PART_FAILED);
     }
 
     return ngx_http_exam_part_done(w, NGX_HTTP_EXAM_PART_COMPLETE);
+}
+
+
+/* a call on a name has failed; ENOENT: another one was faster */
+
+static ngx_http_exam_part_e
+ngx_http_exam_part_moved(ngx_http_exam_writer_t *w)
+{
+    return ngx_http_exam_part_done(w, (w->error == 0 || w->error == ENOENT)
+                                      ? NGX_HTTP_EXAM_PART_NONE
+                                      : NGX_HTTP_EXAM_PART_FAILED);
 }
 
 
@@ -375,8 +481,10 @@ ngx_http_exam_part_remove(ngx_http_exam_writer_t *w,
 static ngx_http_exam_part_e
 ngx_http_exam_part_done(ngx_http_exam_writer_t *w, ngx_http_exam_part_e found)
 {
-    (void) close(w->fd);
-    w->fd = -1;
+    if (w->fd != -1) {
+        (void) close(w->fd);
+        w->fd = -1;
+    }
 
     return found;
 }

@@ -31,12 +31,14 @@ static void ngx_http_exam_recovery_walk(ngx_http_exam_recovery_t *rec,
     const char *dir, ngx_http_exam_recovery_pt handler);
 static void ngx_http_exam_recovery_ready(ngx_http_exam_recovery_t *rec,
     exam_str_t id, exam_str_t suffix);
-static void ngx_http_exam_recovery_mark(ngx_http_exam_recovery_t *rec,
+static int ngx_http_exam_recovery_mark(ngx_http_exam_recovery_t *rec,
     exam_str_t id);
 static void ngx_http_exam_recovery_part(ngx_http_exam_recovery_t *rec,
     exam_str_t id, exam_str_t suffix);
 static void ngx_http_exam_recovery_resumable(ngx_http_exam_recovery_t *rec,
     exam_str_t id);
+static void ngx_http_exam_recovery_damaged(ngx_http_exam_recovery_t *rec,
+    exam_spool_e what, exam_str_t id);
 static int ngx_http_exam_recovery_old(ngx_http_exam_recovery_t *rec,
     exam_spool_e what, exam_str_t id, time_t age);
 static time_t ngx_http_exam_recovery_touched(ngx_http_exam_recovery_t *rec,
@@ -73,6 +75,7 @@ ngx_http_exam_recovery_run(ngx_http_exam_recovery_t *rec)
     rec->finished = 0;
     rec->removed = 0;
     rec->expired = 0;
+    rec->damaged = 0;
     rec->error = 0;
 
     fd = openat(rec->spool, NGX_HTTP_EXAM_RECOVERY_LOCK,
@@ -114,6 +117,8 @@ ngx_http_exam_recovery_walk(ngx_http_exam_recovery_t *rec, const char *dir,
         return;
     }
 
+    rec->at = dirfd(d);
+
     while ((de = readdir(d)) != NULL) {
         if (ngx_http_exam_recovery_split(de->d_name, &id, &suffix)) {
             handler(rec, id, suffix);
@@ -130,7 +135,7 @@ static void
 ngx_http_exam_recovery_ready(ngx_http_exam_recovery_t *rec, exam_str_t id,
     exam_str_t suffix)
 {
-    int  fd, final;
+    int  fd, final, part;
 
     if (!exam_str_eq(suffix, exam_str(".rec"))
         || ngx_http_exam_recovery_has(rec, EXAM_SPOOL_INFO, id))
@@ -144,16 +149,25 @@ ngx_http_exam_recovery_ready(ngx_http_exam_recovery_t *rec, exam_str_t id,
     }
 
     final = ngx_http_exam_recovery_final(rec, id);
+    part = ngx_http_exam_recovery_has(rec, EXAM_SPOOL_PART_INFO, id);
 
     if (final == 1) {
-        ngx_http_exam_recovery_mark(rec, id);
+        rec->finished += (ngx_http_exam_recovery_mark(rec, id) == 0);
+
+    } else if (final == -1 && rec->error == EBADMSG) {
+        ngx_http_exam_recovery_damaged(rec, EXAM_SPOOL_REC, id);
 
     } else if (final == 0
-               && !ngx_http_exam_recovery_has(rec, EXAM_SPOOL_PART_INFO, id)
                && !ngx_http_exam_recovery_has(rec, EXAM_SPOOL_INFO, id)
                && !ngx_http_exam_recovery_has(rec, EXAM_SPOOL_WORK, id)
                && !ngx_http_exam_recovery_has(rec, EXAM_SPOOL_BAD_INFO, id))
     {
+        if (part) {
+            (void) close(fd);
+            ngx_http_exam_recovery_resumable(rec, id);
+            return;
+        }
+
         ngx_http_exam_recovery_unlink(rec, EXAM_SPOOL_REC, id);
     }
 
@@ -161,9 +175,44 @@ ngx_http_exam_recovery_ready(ngx_http_exam_recovery_t *rec, exam_str_t id,
 }
 
 
-/* the rest of the finish sequence */
+/*
+ * Nobody can tell whose it is, or go on with it: once nobody could expect that
+ * any more exam-worker finds it complete, and puts it aside with the reason.
+ */
 
 static void
+ngx_http_exam_recovery_damaged(ngx_http_exam_recovery_t *rec,
+    exam_spool_e what, exam_str_t id)
+{
+    char    old[EXAM_SPOOL_NAME_MAX], new[EXAM_SPOOL_NAME_MAX];
+    time_t  age;
+
+    age = rec->expire ? rec->expire : rec->forget;
+
+    if (!ngx_http_exam_recovery_old(rec, EXAM_SPOOL_PART_INFO, id, age)
+        || !ngx_http_exam_recovery_old(rec, what, id, age)
+        || !exam_spool_name(old, what, id)
+        || !exam_spool_name(new, EXAM_SPOOL_REC, id))
+    {
+        return;
+    }
+
+    if (what != EXAM_SPOOL_REC
+        && renameat(rec->spool, old, rec->spool, new) != 0)
+    {
+        ngx_http_exam_recovery_failed(rec, "renameat()", old);
+        return;
+    }
+
+    if (ngx_http_exam_recovery_mark(rec, id) == 0) {
+        rec->damaged++;
+    }
+}
+
+
+/* the rest of the finish sequence */
+
+static int
 ngx_http_exam_recovery_mark(ngx_http_exam_recovery_t *rec, exam_str_t id)
 {
     char  old[EXAM_SPOOL_NAME_MAX], new[EXAM_SPOOL_NAME_MAX];
@@ -171,20 +220,20 @@ ngx_http_exam_recovery_mark(ngx_http_exam_recovery_t *rec, exam_str_t id)
     if (!exam_spool_name(old, EXAM_SPOOL_PART_INFO, id)
         || !exam_spool_name(new, EXAM_SPOOL_INFO, id))
     {
-        return;
+        return -1;
     }
 
     if (renameat(rec->spool, old, rec->spool, new) != 0) {
         ngx_http_exam_recovery_failed(rec, "renameat()", old);
-        return;
+        return -1;
     }
 
     if (fsync(rec->ready) != 0) {
         ngx_http_exam_recovery_failed(rec, "fsync()", "ready");
-        return;
+        return -1;
     }
 
-    rec->finished++;
+    return 0;
 }
 
 
@@ -215,10 +264,18 @@ ngx_http_exam_recovery_part(ngx_http_exam_recovery_t *rec, exam_str_t id,
 
         rc = ngx_http_exam_recovery_read(rec, name, &found);
 
-        if (rc == 1 && found.manifest.protocol != EXAM_PROTOCOL_NONE) {
+        if ((rc == 1 && found.manifest.protocol != EXAM_PROTOCOL_NONE)
+            || (rc == 0
+                && (ngx_http_exam_recovery_has(rec, EXAM_SPOOL_INFO, id)
+                    || ngx_http_exam_recovery_has(rec, EXAM_SPOOL_WORK, id))))
+        {
             (void) close(fd);
             ngx_http_exam_recovery_resumable(rec, id);
             return;
+        }
+
+        if (rc == -1 && rec->error == EBADMSG) {
+            ngx_http_exam_recovery_damaged(rec, EXAM_SPOOL_PART, id);
         }
 
         if (rc == 0 || (rc == 1 && found.manifest.final)) {
@@ -242,10 +299,14 @@ ngx_http_exam_recovery_part(ngx_http_exam_recovery_t *rec, exam_str_t id,
         return;
     }
 
-    /* left alone by a removal that did not come to its end */
+    /*
+     * Left alone by a removal that did not come to its end; a tombstone may be
+     * on its way (see ngx_http_exam_part_terminate()).
+     */
 
     if (ngx_http_exam_recovery_has(rec, EXAM_SPOOL_PART, id)
-        || ngx_http_exam_recovery_has(rec, EXAM_SPOOL_REC, id))
+        || ngx_http_exam_recovery_has(rec, EXAM_SPOOL_REC, id)
+        || flock(rec->at, LOCK_EX|LOCK_NB) != 0)
     {
         return;
     }
@@ -256,6 +317,8 @@ ngx_http_exam_recovery_part(ngx_http_exam_recovery_t *rec, exam_str_t id,
     } else if (exam_str_eq(suffix, exam_str(".info"))) {
         ngx_http_exam_recovery_unlink(rec, EXAM_SPOOL_PART_INFO, id);
     }
+
+    (void) flock(rec->at, LOCK_UN);
 }
 
 

@@ -42,6 +42,7 @@ typedef struct {
     unsigned         finished;  /* uploads whose commit mark was set */
     unsigned         removed;   /* files that nobody had acknowledged */
     unsigned         expired;   /* incomplete uploads */
+    unsigned         damaged;   /* manifests that the worker is to put aside */
     int              error;     /* errno of the last call that failed, 0 */
     const char      *call;
     char             name[EXAM_SPOOL_NAME_MAX];     /* of the file */
@@ -50,6 +51,7 @@ typedef struct {
     ngx_http_exam_found_t  found[NGX_HTTP_EXAM_RECOVERY_BATCH];
 
     DIR             *dir;       /* of the threads alone */
+    int              at;        /* the directory that is walked */
     unsigned         place;
 } ngx_http_exam_recovery_t;
 

@@ -437,6 +437,13 @@ ngx_http_exam_spool_done(ngx_event_t *ev)
                           (ngx_uint_t) job->rec.expired);
         }
 
+        if (job->rec.damaged) {
+            ngx_log_error(NGX_LOG_ALERT, ev->log, 0,
+                          "exam spool: %ui uploads with a damaged manifest "
+                          "are given to the worker, who puts them aside",
+                          (ngx_uint_t) job->rec.damaged);
+        }
+
         resets = job->mcf->zone->shared->stats.zone_resets_total;
 
         if (ngx_worker == 0 && (!job->started || resets != job->resets)

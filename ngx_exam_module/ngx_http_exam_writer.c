@@ -105,7 +105,8 @@ ngx_http_exam_writer_create(ngx_http_exam_writer_t *w)
     flags = O_CREAT|O_EXCL|O_WRONLY|O_CLOEXEC;
 
     for ( ;; ) {
-        w->fd = openat(w->spool, name, flags|O_DIRECT, 0600);
+        w->fd = openat(w->spool, name, flags|O_DIRECT,
+                       NGX_HTTP_EXAM_WRITER_MODE);
         w->direct = (w->fd != -1);
 
         if (w->fd == -1 && errno == EINVAL) {
@@ -113,7 +114,8 @@ ngx_http_exam_writer_create(ngx_http_exam_writer_t *w)
             /* some file systems create the file and then refuse the flag */
 
             (void) unlinkat(w->spool, name, 0);
-            w->fd = openat(w->spool, name, flags, 0600);
+            w->fd = openat(w->spool, name, flags,
+                           NGX_HTTP_EXAM_WRITER_MODE);
         }
 
         if (w->fd == -1) {
@@ -333,16 +335,27 @@ failed:
 }
 
 
+/*
+ * The kernel tells whoever syncs first of bytes that it could not write, and
+ * takes them for written from then on: a failed sync is never tried again and
+ * believed.  Of a part that stays, the mode says so to the next owner, should
+ * this process be killed before it has cut them off.
+ */
+
 int
-ngx_http_exam_writer_finish(ngx_http_exam_writer_t *w)
+ngx_http_exam_writer_sync(ngx_http_exam_writer_t *w)
 {
     uint64_t  start;
 
-    ngx_http_exam_writer_nice();
+    if (w->resumable
+        && fchmod(w->fd, NGX_HTTP_EXAM_WRITER_MODE
+                         | NGX_HTTP_EXAM_WRITER_UNSURE)
+           != 0)
+    {
+        return ngx_http_exam_writer_failed(w, "fchmod()");
+    }
 
     start = ngx_http_exam_writer_clock_us();
-
-    /* EIO is reported once: a failed sync is never tried again and believed */
 
     if (fdatasync(w->fd) != 0) {
         w->lost = 1;
@@ -351,7 +364,22 @@ ngx_http_exam_writer_finish(ngx_http_exam_writer_t *w)
 
     w->sync_us = ngx_http_exam_writer_clock_us() - start;
 
-    if (ngx_http_exam_writer_info(w) != 0) {
+    if (w->resumable && fchmod(w->fd, NGX_HTTP_EXAM_WRITER_MODE) != 0) {
+        return ngx_http_exam_writer_failed(w, "fchmod()");
+    }
+
+    return 0;
+}
+
+
+int
+ngx_http_exam_writer_finish(ngx_http_exam_writer_t *w)
+{
+    ngx_http_exam_writer_nice();
+
+    if (ngx_http_exam_writer_sync(w) != 0
+        || ngx_http_exam_writer_info(w) != 0)
+    {
         return -1;
     }
 

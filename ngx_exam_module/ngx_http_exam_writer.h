@@ -23,6 +23,11 @@
 #define NGX_HTTP_EXAM_WRITER_SYNC   (4 * 1024 * 1024)   /* bytes */
 #define NGX_HTTP_EXAM_WRITER_SLICE  (8 * 1024 * 1024)   /* hashed at once */
 
+/* of a part: that its size counts, unless a sync has begun and not succeeded */
+
+#define NGX_HTTP_EXAM_WRITER_MODE    0600
+#define NGX_HTTP_EXAM_WRITER_UNSURE  0100
+
 
 /* how far the names have come; decides what a removal has to remove */
 
@@ -89,6 +94,7 @@ typedef struct {
     int                            atomic;  /* goes back unless told */
     int                            torn;    /* a write has failed */
     int                            lost;    /* a sync has failed */
+    time_t                         info_time;   /* when .info was written */
     int64_t                        info_offset; /* what .info says */
     int64_t                        info_length;
     int                            info_checked;
@@ -153,6 +159,7 @@ uint64_t ngx_http_exam_writer_clock_us(void);
 
 int ngx_http_exam_writer_create(ngx_http_exam_writer_t *w);
 int ngx_http_exam_writer_reserve(ngx_http_exam_writer_t *w, int64_t length);
+int ngx_http_exam_writer_sync(ngx_http_exam_writer_t *w);
 int ngx_http_exam_writer_info(ngx_http_exam_writer_t *w);
 int ngx_http_exam_writer_file(ngx_http_exam_writer_t *w, const uint8_t *data,
     size_t len);

@@ -18,6 +18,9 @@
 #include "ngx_http_exam_yield.h"
 
 
+#define NGX_HTTP_EXAM_YIELD_EVENT  64   /* datagrams, then others have a turn */
+
+
 typedef struct {
     ngx_connection_t              *connection;
     ngx_socket_t                   fd;
@@ -161,12 +164,15 @@ static void
 ngx_http_exam_yield_read(ngx_event_t *rev)
 {
     ssize_t                 n;
+    ngx_uint_t              i;
     ngx_connection_t       *c;
     ngx_http_exam_yield_t   ask;
 
     c = rev->data;
 
-    for ( ;; ) {
+    /* what is left is told again: the event is of a level, not of an edge */
+
+    for (i = 0; i < NGX_HTTP_EXAM_YIELD_EVENT; i++) {
         n = recv(c->fd, &ask, sizeof(ask), MSG_TRUNC);
 
         if (n == (ssize_t) sizeof(ask)) {
@@ -174,11 +180,7 @@ ngx_http_exam_yield_read(ngx_event_t *rev)
             continue;
         }
 
-        if (n != -1) {
-            continue;
-        }
-
-        if (ngx_errno == NGX_EINTR) {
+        if (n != -1 || ngx_errno == NGX_EINTR) {
             continue;
         }
 
@@ -189,6 +191,8 @@ ngx_http_exam_yield_read(ngx_event_t *rev)
 
         break;
     }
+
+    rev->ready = 0;
 
     if (ngx_handle_read_event(rev, 0) != NGX_OK) {
         ngx_http_exam_yield_exit();

@@ -1,9 +1,9 @@
 # Power loss among resumable uploads: created, continued, cut off, finished,
 # deleted, and traced meanwhile.  At each moment the spool is laid out with what
-# a disk must have kept by then, and with what else it may have kept, names in
-# the order in which a journal keeps them; nginx starts on that under another
-# boot id.  Every offset that had been told is there, what was complete is
-# complete, what was deleted stays so, and the client goes on to the end.
+# a disk must have kept by then, and with what else it may have kept, any of the
+# names without those before; nginx starts on that under another boot id.  Every
+# offset that had been told is there, what was complete is complete, what was
+# deleted stays so, and the client goes on to the end.
 
 use strict;
 use warnings;
@@ -174,7 +174,7 @@ for my $moment ($power->moments) {
     next unless $whole || grep { $_->{at} == $moment } @mine;
 
     for my $state ($power->states($moment, few => !$whole,
-                                         ordered => 1)) {
+                                         renames => 1)) {
         next if $seen{$known, $state->{digest}}++;
 
         $power->lay($state);

@@ -106,6 +106,13 @@ sub spew_json {
     Exam::Process::spew(path($m), 'step copied');
     Exam::Process::spew(path($m) . '.tmp', 'step c');
 
+    # a power loss has kept the mark, and not the name of the file
+    $m = $left->('unnamed');
+    my ($two) = $m->{id} =~ /-(..)/;
+    make_path("$spool/part/$two");
+    rename "$spool/ready/$m->{id}.rec", "$spool/part/$two/$m->{id}.part"
+        or die;
+
     # on its way to bad/: the file is there, the manifest is not
     $m = $left->('bad', length => 5, durable_offset => 5);
     rename "$spool/ready/$m->{id}.info", "$spool/work/$m->{id}.info" or die;
@@ -121,7 +128,7 @@ sub spew_json {
 
     ok((wait_for { !files("$spool/work") } 20), 'left-overs are redone');
 
-    for (qw(claimed filed copied)) {
+    for (qw(claimed filed copied unnamed)) {
         is(row($m{$_})->{bytes}, length "step $_", "$_: has its row");
         is(Exam::Process::slurp(path($m{$_})), "step $_", "$_: its file");
         ok(-s path($m{$_}) . '.json', "$_: its side-car");
@@ -130,6 +137,8 @@ sub spew_json {
         ok(!-e "$spool/ready/$m{$_}{id}.rec", "$_: left nothing in ready/");
         ok(!-e path($m{$_}) . '.json.tmp', "$_: no half side-car");
     }
+
+    ok(!-e "$spool/part/$two/$m{unnamed}{id}.part", 'nor one in part/');
 
     for (qw(bad noted)) {
         ok(-e "$spool/bad/$m{$_}{id}.rec", "$_: the file is in bad/");

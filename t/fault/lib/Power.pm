@@ -7,8 +7,9 @@ package Power;
 #   names   a creation, rename or removal counts once a directory it touches
 #           has been synced after it; before that it may be there or not
 #
-# A rename is one change: the name is at its old place or at its new one, as in
-# the journals of ext4 and xfs.  Everything else is independent of each other.
+# A rename is one change: the name is at its old place or at its new one, saved
+# by a sync of either folder.  Everything is independent of each other: any
+# later change may be kept without those before.
 #
 #   my $log = Power->base;                 # before the trace
 #   $log->read($trace);                    # of Crash::attach, with all data
@@ -340,8 +341,8 @@ sub moments {
 
 # What may be left at the moment, each as { text, files, digest }: what must be
 # there, what may be there, and each thing that may be there alone or missing
-# alone; few => 1: not these last ones.  ordered => 1: instead of these one more
-# after the other, as a journal of the file system keeps them.
+# alone; few => 1: not these last ones.  renames => 1: of the renames that may
+# be there, any that come together, too.
 
 sub states {
     my ($self, $moment, %opt) = @_;
@@ -351,9 +352,6 @@ sub states {
     my %by = map { $_ => [$self->_lasting($done[$_], $moment)] } 0 .. $#done;
     my @all = (0 .. $#done);
     my @must = grep { @{ $by{$_} } } @all;
-
-    @must = (0 .. $must[-1]) if @must && $opt{ordered};
-
     my %must = map { $_ => 1 } @must;
     my @may = grep { !$must{$_} && !$opt{few} } @all;
 
@@ -369,16 +367,35 @@ sub states {
         $state->('all names, synced data', 1, @all),
         $state->('all names and data', 0, @all),
         map({ my $i = $_;
-              $opt{ordered}
-              ? $state->("all names up to $done[$i]{text}", 1, 0 .. $i) :
               ($state->("what is synced, and $done[$i]{text}", 1,
                         sort { $a <=> $b } @must, $i),
                $state->("all but $done[$i]{text}", 1,
                         grep { $_ != $i } @all)) } @may),
+        map({ my @kept = @$_;
+              ($state->("what is synced, and of the renames "
+                        . join(', ', map { $done[$_]{text} } @kept), 1,
+                        sort { $a <=> $b } @must, @kept)) }
+            $opt{renames} ? _subsets(grep { !$must{$_}
+                                     && $done[$_]{kind} eq 'rename' } @all)
+                          : ()),
     );
 
     my %seen;
     return grep { !$seen{$_->{digest}}++ } @states;
+}
+
+
+# Of two and more things, in their order.
+
+sub _subsets {
+    my (@of) = @_;
+
+    die "too many renames that are not synced: @of\n" if @of > 10;
+
+    return grep { @$_ > 1 }
+           map { my $bits = $_; [grep { defined } map { $bits >> $_ & 1
+                                ? $of[$_] : undef } 0 .. $#of] }
+           0 .. 2 ** @of - 1;
 }
 
 
