@@ -450,7 +450,7 @@ ngx_http_exam_form_number(ngx_http_exam_upload_t *u)
                                                                      kind))
            != NGX_OK)
     {
-        return EXAM_ERR_TOO_MANY_UPLOADS;
+        return ngx_http_exam_intake_full(u, kind, name);
     }
 
     form->counted = 1;

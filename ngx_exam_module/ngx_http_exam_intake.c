@@ -301,7 +301,7 @@ ngx_http_exam_intake_open(ngx_http_exam_upload_t *u)
         break;
 
     case NGX_BUSY:
-        return EXAM_ERR_TOO_MANY_UPLOADS;
+        return ngx_http_exam_intake_full(u, in->seg.kind, in->seg.kind_name);
 
     default: /* NGX_DECLINED: the zone has no room to count */
         break;
@@ -551,6 +551,7 @@ ngx_http_exam_intake_other(ngx_http_exam_upload_t *u,
 void
 ngx_http_exam_intake_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable)
 {
+    ngx_http_exam_held_t     held;
     ngx_http_exam_zone_t    *zone;
     ngx_http_exam_intake_t  *in;
 
@@ -581,6 +582,10 @@ ngx_http_exam_intake_ended(ngx_http_exam_upload_t *u, ngx_uint_t durable)
 
     } else if ((in->held || in->claimed) && !in->kept) {
         ngx_http_exam_intake_gone(u->mcf, &u->writer.manifest);
+    }
+
+    if (durable && !in->held) {
+        (void) ngx_http_exam_intake_free(u->mcf, &in->seg, &held);
     }
 
     in->held = 0;

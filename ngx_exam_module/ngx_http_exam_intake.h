@@ -115,6 +115,11 @@ ngx_int_t ngx_http_exam_intake_init(ngx_http_exam_upload_t *u,
 ngx_uint_t ngx_http_exam_intake_limit(ngx_http_exam_main_conf_t *mcf,
     ngx_uint_t kind);
 
+/* TOO_MANY_UPLOADS, which tells what has the places of the kind */
+
+exam_err_e ngx_http_exam_intake_full(ngx_http_exam_upload_t *u,
+    ngx_uint_t kind, exam_str_t name);
+
 /* a slot of the session that asks: EXAM_OK, or TOO_MANY_UPLOADS */
 
 EXAM_MUST_CHECK exam_err_e ngx_http_exam_intake_open(ngx_http_exam_upload_t *u);
@@ -225,6 +230,33 @@ ngx_int_t ngx_http_exam_intake_resume(ngx_http_exam_upload_t *u,
 
 void ngx_http_exam_intake_gone(ngx_http_exam_main_conf_t *mcf,
     const exam_manifest_t *m);
+
+
+/*
+ * ngx_http_exam_intake_end.c.  The number has come otherwise: NGX_OK, its
+ * incomplete upload (*held, zeroed before) has no place any more.  It may go on
+ * to its end, and is a double then or in conflict.
+ */
+
+ngx_int_t ngx_http_exam_intake_free(ngx_http_exam_main_conf_t *mcf,
+    const ngx_http_exam_segment_t *seg, ngx_http_exam_held_t *held);
+
+/*
+ * The same, and it ends: its URL tells `state` soon after.  id is what the
+ * ledger calls it, or empty.  With a handler, which is called at once or later,
+ * whoever is connected to it has to let go; without one he goes on.
+ */
+
+typedef void (*ngx_http_exam_intake_end_pt)(void *data);
+
+void ngx_http_exam_intake_end(ngx_http_exam_main_conf_t *mcf,
+    const ngx_http_exam_segment_t *seg, exam_str_t id, exam_gone_e state,
+    ngx_http_exam_intake_end_pt handler, void *data);
+
+/* an upload of this node: ids begin with it */
+
+ngx_uint_t ngx_http_exam_intake_here(ngx_http_exam_main_conf_t *mcf,
+    exam_str_t id);
 
 
 /* internal: of ngx_http_exam_intake.c and ngx_http_exam_intake_ask.c */

@@ -149,7 +149,7 @@ ngx_http_exam_intake_entries(ngx_http_exam_upload_t *u, redisReply *reply)
             return ngx_http_exam_intake_taken(u, &e);
         }
 
-        if (e.state == EXAM_SEG_RECEIVING
+        if (e.state == EXAM_SEG_RECEIVING && in->rival_id.len == 0
             && ngx_http_exam_intake_rival(u, &e) != NGX_OK)
         {
             return EXAM_ERR_INTERNAL;

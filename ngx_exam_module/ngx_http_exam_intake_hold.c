@@ -15,8 +15,17 @@
 
 
 #define NGX_HTTP_EXAM_INTAKE_FILES  4   /* of the largest, a session's open */
+#define NGX_HTTP_EXAM_INTAKE_TOLD   4   /* of those that are in the way */
+#define NGX_HTTP_EXAM_INTAKE_TEXT   192
+#define NGX_HTTP_EXAM_INTAKE_MEMBER 160
+#define NGX_HTTP_EXAM_INTAKE_LATER  29  /* s, before Retry-After's jitter */
 
 
+static int64_t ngx_http_exam_intake_waiting(exam_buf_t *b,
+    const ngx_http_exam_held_t *held, ngx_uint_t n, exam_str_t name,
+    ngx_uint_t also);
+static exam_str_t ngx_http_exam_intake_members(ngx_http_exam_upload_t *u,
+    const ngx_http_exam_held_t *held, ngx_uint_t n, exam_str_t name);
 static void ngx_http_exam_intake_answered(void *data, redisReply *reply);
 static exam_err_e ngx_http_exam_intake_winner(ngx_http_exam_upload_t *u,
     redisReply *reply);
@@ -79,13 +88,147 @@ ngx_http_exam_intake_hold(ngx_http_exam_upload_t *u, int64_t length,
         break;
 
     case NGX_BUSY:
-        return EXAM_ERR_TOO_MANY_UPLOADS;
+        return ngx_http_exam_intake_full(u, in->seg.kind, in->seg.kind_name);
 
     default: /* NGX_DECLINED: the zone has no room to count */
         break;
     }
 
     return EXAM_OK;
+}
+
+
+/*
+ * What nobody is connected to stays until it expires, as its bytes were
+ * acknowledged: who has forgotten it is told which it is.
+ */
+
+exam_err_e
+ngx_http_exam_intake_full(ngx_http_exam_upload_t *u, ngx_uint_t kind,
+    exam_str_t name)
+{
+    u_char                   text[NGX_HTTP_EXAM_INTAKE_TEXT];
+    int64_t                  left;
+    ngx_uint_t               n, others;
+    exam_buf_t               b;
+    ngx_http_exam_ctx_t     *ctx;
+    ngx_http_exam_held_t     held[NGX_HTTP_EXAM_INTAKE_TOLD];
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+    ctx = ngx_http_get_module_ctx(u->r, ngx_http_exam_module);
+
+    n = ngx_http_exam_zone_upload_list(u->mcf->zone, in->payer, 1, kind, held,
+                                       NGX_HTTP_EXAM_INTAKE_TOLD, &others);
+
+    exam_buf_init(&b, text, sizeof(text));
+
+    if (others > 0) {
+        exam_buf_uint(&b, others);
+        exam_buf_lit(&b, " under way");
+    }
+
+    if (n > 0) {
+        left = ngx_http_exam_intake_waiting(&b, held, n, name, others > 0);
+
+        if (others == 0) {
+            ctx->wait_s = ngx_min(left, NGX_HTTP_EXAM_INTAKE_LATER);
+        }
+
+        ctx->members = ngx_http_exam_intake_members(u, held, n, name);
+    }
+
+    return ngx_http_exam_tell(u->r, EXAM_ERR_TOO_MANY_UPLOADS, "%*s",
+                              exam_buf_len(&b), text);
+}
+
+
+/* returns the seconds until the first of them expires */
+
+static int64_t
+ngx_http_exam_intake_waiting(exam_buf_t *b, const ngx_http_exam_held_t *held,
+    ngx_uint_t n, exam_str_t name, ngx_uint_t also)
+{
+    int64_t     left;
+    ngx_uint_t  i;
+
+    left = INT64_MAX;
+
+    if (also) {
+        exam_buf_lit(b, ", ");
+    }
+
+    exam_buf_put(b, name.data, name.len);
+
+    for (i = 0; i < n; i++) {
+
+        if (i > 0) {
+            exam_buf_char(b, ',');
+        }
+
+        exam_buf_char(b, ' ');
+        exam_buf_uint(b, held[i].n);
+        left = ngx_min(left, (int64_t) held[i].expires - ngx_time());
+    }
+
+    left = ngx_max(left, 1);
+
+    if (n == 1) {
+        exam_buf_lit(b, " waits for the rest: go on with it, DELETE it,");
+
+    } else {
+        exam_buf_lit(b, " wait for the rest: go on with them, DELETE them,");
+    }
+
+    exam_buf_lit(b, " or wait ");
+    exam_buf_int(b, left);
+    exam_buf_lit(b, " s");
+
+    return left;
+}
+
+
+/* the same for programs; none: out of memory */
+
+static exam_str_t
+ngx_http_exam_intake_members(ngx_http_exam_upload_t *u,
+    const ngx_http_exam_held_t *held, ngx_uint_t n, exam_str_t name)
+{
+    u_char      *p;
+    size_t       size;
+    ngx_uint_t   i;
+    exam_buf_t   b;
+
+    size = sizeof(",\"open\":[]") + n * NGX_HTTP_EXAM_INTAKE_MEMBER;
+
+    p = ngx_pnalloc(u->r->pool, size);
+    if (p == NULL) {
+        return exam_str("");
+    }
+
+    exam_buf_init(&b, p, size);
+    exam_buf_lit(&b, ",\"open\":[");
+
+    for (i = 0; i < n; i++) {
+
+        if (i > 0) {
+            exam_buf_char(&b, ',');
+        }
+
+        exam_buf_lit(&b, "{\"kind\":\"");
+        exam_buf_put(&b, name.data, name.len);
+        exam_buf_lit(&b, "\",\"n\":");
+        exam_buf_uint(&b, held[i].n);
+        exam_buf_lit(&b, ",\"id\":\"");
+        ngx_http_exam_upload_id(&b, u->mcf, held[i].id);
+        exam_buf_lit(&b, "\",\"expires_at\":");
+        exam_buf_int(&b, (int64_t) held[i].expires * 1000);
+        exam_buf_char(&b, '}');
+    }
+
+    exam_buf_char(&b, ']');
+
+    return exam_str_make(p, exam_buf_len(&b));
 }
 
 

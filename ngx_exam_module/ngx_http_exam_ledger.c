@@ -9,6 +9,7 @@
 
 
 #define NGX_HTTP_EXAM_LEDGER_RANGES  8      /* a set, at first */
+#define NGX_HTTP_EXAM_LEDGER_HELD    16     /* incomplete ones of a kind */
 
 
 static ngx_int_t ngx_http_exam_ledger_pair(ngx_http_exam_main_conf_t *mcf,
@@ -224,9 +225,10 @@ ngx_int_t
 ngx_http_exam_ledger_local(ngx_http_exam_ledger_t *l,
     ngx_http_exam_main_conf_t *mcf, const uint8_t sid[EXAM_SID_LEN])
 {
-    ngx_uint_t                i, j, k;
+    ngx_uint_t                i, j, k, n, others;
     exam_range_t              r[NGX_HTTP_EXAM_RANGES], g[NGX_HTTP_EXAM_LOST];
     exam_ranges_t            *sets, received, lost;
+    ngx_http_exam_held_t      held[NGX_HTTP_EXAM_LEDGER_HELD];
     ngx_http_exam_snapshot_t  snap;
 
     if (ngx_http_exam_zone_look(mcf->zone, sid, &snap) != NGX_OK) {
@@ -235,6 +237,18 @@ ngx_http_exam_ledger_local(ngx_http_exam_ledger_t *l,
 
     for (i = 0; i < mcf->kinds.n; i++) {
         sets = l->sets[i];
+
+        n = ngx_http_exam_zone_upload_list(mcf->zone, sid, 0, i, held,
+                                           NGX_HTTP_EXAM_LEDGER_HELD, &others);
+
+        for (j = 0; j < n; j++) {
+            if (ngx_http_exam_ledger_add(l, &sets[NGX_HTTP_EXAM_SET_RECEIVING],
+                                         held[j].n, held[j].n)
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+        }
 
         exam_ranges_init(&received, r, NGX_HTTP_EXAM_RANGES);
         exam_ranges_init(&lost, g, NGX_HTTP_EXAM_LOST);

@@ -3,7 +3,8 @@
  * POST /api/v1/recordings/{kind}/{n}/lost: the client will never have it
  * (DESIGN 3.1).
  *
- *   body -> session -> zone, ledger -> journal, synced -> zone -> 200
+ *   body -> session -> zone, ledger -> journal, synced -> zone
+ *        -> an incomplete upload of the number ends -> 200
  *        -> ledger in the background
  *
  * Runs on the event loop.  What was received or stored is not lowered: the
@@ -13,8 +14,8 @@
  */
 
 
+#include "ngx_http_exam_intake.h"
 #include "ngx_http_exam_journal.h"
-#include "ngx_http_exam_recordings.h"
 
 
 typedef struct {
@@ -23,6 +24,7 @@ typedef struct {
     ngx_pool_cleanup_t            *cln;     /* of r */
     ngx_http_exam_main_conf_t     *mcf;
     ngx_http_exam_segment_t        seg;     /* strings in the pool */
+    exam_str_t                     rival;   /* incomplete, by the ledger */
 } ngx_http_exam_lost_t;
 
 
@@ -32,9 +34,11 @@ static void ngx_http_exam_lost_answer(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_exam_lost_beyond(ngx_http_request_t *r,
     const ngx_http_exam_segment_t *seg);
 static ngx_http_exam_lost_t *ngx_http_exam_lost_create(ngx_http_request_t *r,
-    const ngx_http_exam_segment_t *seg);
+    const ngx_http_exam_segment_t *seg, exam_str_t rival);
 static void ngx_http_exam_lost_record(ngx_http_exam_lost_t *l);
 static void ngx_http_exam_lost_synced(void *data, ngx_int_t rc);
+static void ngx_http_exam_lost_ended(void *data);
+static void ngx_http_exam_lost_send(ngx_http_exam_lost_t *l, ngx_int_t rc);
 static ngx_int_t ngx_http_exam_lost_settle(ngx_http_exam_lost_t *l);
 static void ngx_http_exam_lost_settled(void *data, redisReply *reply);
 static ngx_http_request_t *ngx_http_exam_lost_detach(ngx_http_exam_lost_t *l);
@@ -161,7 +165,8 @@ ngx_http_exam_lost_answer(ngx_http_request_t *r, ngx_http_exam_segment_t *seg,
         return;
     }
 
-    l = ngx_http_exam_lost_create(r, seg);
+    l = ngx_http_exam_lost_create(r, seg, e.state == EXAM_SEG_RECEIVING
+                                          ? e.upload : exam_str(""));
 
     if (l == NULL) {
         ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
@@ -174,7 +179,7 @@ ngx_http_exam_lost_answer(ngx_http_request_t *r, ngx_http_exam_segment_t *seg,
 
 static ngx_http_exam_lost_t *
 ngx_http_exam_lost_create(ngx_http_request_t *r,
-    const ngx_http_exam_segment_t *seg)
+    const ngx_http_exam_segment_t *seg, exam_str_t rival)
 {
     ngx_pool_t            *pool;
     ngx_pool_cleanup_t    *cln;
@@ -196,8 +201,10 @@ ngx_http_exam_lost_create(ngx_http_request_t *r,
     l->r = r;
     l->mcf = ngx_http_exam_main_conf(r);
     l->seg = *seg;
+    l->rival = rival;
 
     if (ngx_http_exam_copy(pool, &l->seg.exam) != NGX_OK
+        || ngx_http_exam_copy(pool, &l->rival) != NGX_OK
         || ngx_http_exam_copy(pool, &l->seg.student) != NGX_OK
         || ngx_http_exam_copy(pool, &l->seg.reason) != NGX_OK)
     {
@@ -256,44 +263,67 @@ ngx_http_exam_lost_synced(void *data, ngx_int_t rc)
 {
     ngx_http_exam_lost_t *l = data;
 
+    if (rc != NGX_OK) {
+        ngx_http_exam_lost_send(l, rc);
+        ngx_destroy_pool(l->pool);
+        return;
+    }
+
+    (void) ngx_http_exam_zone_lost(l->mcf->zone, l->seg.sid, l->seg.kind,
+                                   l->seg.n);
+    ngx_http_exam_look_wake(l->seg.sid, l->seg.kind, l->seg.n);
+
+    ngx_http_exam_intake_end(l->mcf, &l->seg, l->rival, EXAM_GONE_DELETED,
+                             ngx_http_exam_lost_ended, l);
+}
+
+
+static void
+ngx_http_exam_lost_ended(void *data)
+{
+    ngx_http_exam_lost_t *l = data;
+
+    ngx_http_exam_lost_send(l, NGX_OK);
+
+    /* with Redis away the ledger learns it from the journal */
+
+    if (ngx_http_exam_lost_settle(l) != NGX_OK) {
+        ngx_destroy_pool(l->pool);
+    }
+}
+
+
+static void
+ngx_http_exam_lost_send(ngx_http_exam_lost_t *l, ngx_int_t rc)
+{
     exam_ledger_t        e;
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
     r = ngx_http_exam_lost_detach(l);
 
+    if (r == NULL) {
+        return;
+    }
+
+    c = r->connection;
+    ngx_http_set_log_request(c->log, r);
+
     if (rc == NGX_OK) {
-        (void) ngx_http_exam_zone_lost(l->mcf->zone, l->seg.sid, l->seg.kind,
-                                       l->seg.n);
-        ngx_http_exam_look_wake(l->seg.sid, l->seg.kind, l->seg.n);
+        ngx_memzero(&e, sizeof(exam_ledger_t));
+        e.state = EXAM_SEG_LOST;
+        e.bytes = -1;
+        e.reason = l->seg.reason;
+
+        ngx_http_finalize_request(r, ngx_http_exam_look_send(r, &e));
+
+    } else {
+        ngx_http_exam_recordings_problem(r, rc == NGX_ABORT
+                                            ? EXAM_ERR_JOURNAL_FULL
+                                            : EXAM_ERR_UNAVAILABLE);
     }
 
-    if (r != NULL) {
-        c = r->connection;
-        ngx_http_set_log_request(c->log, r);
-
-        if (rc == NGX_OK) {
-            ngx_memzero(&e, sizeof(exam_ledger_t));
-            e.state = EXAM_SEG_LOST;
-            e.bytes = -1;
-            e.reason = l->seg.reason;
-
-            ngx_http_finalize_request(r, ngx_http_exam_look_send(r, &e));
-
-        } else {
-            ngx_http_exam_recordings_problem(r, rc == NGX_ABORT
-                                                ? EXAM_ERR_JOURNAL_FULL
-                                                : EXAM_ERR_UNAVAILABLE);
-        }
-
-        ngx_http_run_posted_requests(c);
-    }
-
-    /* with Redis away the ledger learns it from the journal */
-
-    if (rc != NGX_OK || ngx_http_exam_lost_settle(l) != NGX_OK) {
-        ngx_destroy_pool(l->pool);
-    }
+    ngx_http_run_posted_requests(c);
 }
 
 

@@ -213,6 +213,69 @@ ngx_http_exam_zone_upload_find(ngx_http_exam_zone_t *zone,
 }
 
 
+ngx_uint_t
+ngx_http_exam_zone_upload_list(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t pays, ngx_uint_t kind,
+    ngx_http_exam_held_t *held, ngx_uint_t max, ngx_uint_t *others)
+{
+    ngx_uint_t                i, n, all;
+    ngx_http_exam_held_t     *h;
+    ngx_http_exam_segs_t     *segs;
+    ngx_http_exam_shard_t    *shard;
+    ngx_http_exam_session_t  *s;
+
+    n = 0;
+    all = 0;
+    s = NULL;
+    *others = 0;
+
+    shard = ngx_http_exam_zone_shard(zone, sid);
+
+    ngx_http_exam_shard_lock(shard);
+
+    while ((segs = ngx_http_exam_student_next(shard, sid, &s)) != NULL) {
+
+        if (pays && ngx_memcmp(s->sid, sid, EXAM_SID_LEN) != 0) {
+            continue;
+        }
+
+        if (pays) {
+            *others = ngx_http_exam_open_count(segs, kind);
+        }
+
+        for (h = segs->held; h != NULL; h = h->next) {
+
+            if (h->kind != kind || ngx_http_exam_held_over(h)
+                || (!pays && ngx_memcmp(h->session, sid + 4,
+                                        sizeof(h->session))
+                             != 0))
+            {
+                continue;
+            }
+
+            all++;
+
+            for (i = n; i > 0 && held[i - 1].n > h->n; i--) {
+                if (i < max) {
+                    held[i] = held[i - 1];
+                }
+            }
+
+            if (i < max) {
+                held[i] = *h;
+                n = ngx_min(n + 1, max);
+            }
+        }
+    }
+
+    ngx_http_exam_shard_unlock(shard);
+
+    *others -= ngx_min(*others, all);
+
+    return n;
+}
+
+
 void
 ngx_http_exam_zone_upload_keep(ngx_http_exam_zone_t *zone,
     const uint8_t sid[EXAM_SID_LEN], const ngx_http_exam_held_t *held)
@@ -228,6 +291,7 @@ ngx_http_exam_zone_upload_keep(ngx_http_exam_zone_t *zone,
 
     if (there != NULL) {
         there->pid = 0;
+        there->n = held->n;         /* attachments have it by now */
         there->length = held->length;
         there->expires = held->expires;
     }
@@ -261,6 +325,7 @@ void
 ngx_http_exam_zone_upload_put(ngx_http_exam_zone_t *zone,
     const uint8_t sid[EXAM_SID_LEN], const ngx_http_exam_held_t *held)
 {
+    exam_ranges_t           received;
     ngx_http_exam_segs_t   *segs;
     ngx_http_exam_shard_t  *shard;
 
@@ -270,11 +335,19 @@ ngx_http_exam_zone_upload_put(ngx_http_exam_zone_t *zone,
 
     segs = ngx_http_exam_segs_locked(shard, sid, 1);
 
-    if (segs != NULL
+    if (segs == NULL) {
+        goto done;
+    }
+
+    ngx_http_exam_received_of(segs, held->kind, &received);
+
+    if (!exam_ranges_has(&received, held->n)
         && ngx_http_exam_held_by_id(shard, sid, held->id) == NULL)
     {
         (void) ngx_http_exam_held_add(shard, segs, sid, held);
     }
+
+done:
 
     ngx_http_exam_shard_unlock(shard);
 }

@@ -27,6 +27,7 @@ typedef struct {
     exam_err_e                err;      /* to be answered once told */
 
     unsigned                  created:1;    /* by this request */
+    unsigned                  there:1;  /* its number has one, by the zone */
     unsigned                  discard:1;    /* to make room for another */
     unsigned                  has_body:1;
     unsigned                  whole:1;  /* this body is the last one */

@@ -19,8 +19,6 @@ static exam_str_t ngx_http_exam_resume_type(ngx_http_request_t *r,
 static exam_err_e ngx_http_exam_resume_manifest(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_resume_there(ngx_http_exam_upload_t *u,
     exam_str_t id, int64_t length);
-static ngx_uint_t ngx_http_exam_resume_local(ngx_http_exam_main_conf_t *mcf,
-    exam_str_t id);
 
 
 /* which number it is for: by the metadata, or by arguments as those of PUT */
@@ -191,11 +189,9 @@ ngx_http_exam_resume_create(ngx_http_request_t *r,
         return;
     }
 
-    if (there) {
-        ngx_http_exam_resume_there(u, re->intake.rival_id,
-                                   re->intake.rival_length);
-        return;
-    }
+    re->there = there;
+
+    /* also of what is there: its number may have come otherwise */
 
     ngx_http_exam_intake_ask(u);
 }
@@ -240,11 +236,24 @@ void
 ngx_http_exam_resume_asked(ngx_http_exam_upload_t *u)
 {
     ngx_http_exam_intake_t  *in;
+    ngx_http_exam_resume_t  *re;
 
-    in = u->data;
+    re = u->data;
+    in = &re->intake;
 
     if (in->other_state != EXAM_SEG_NONE) {
+
+        if (re->there) {
+            ngx_http_exam_intake_end(u->mcf, &in->seg, in->rival_id,
+                                     EXAM_GONE_REFUSED, NULL, NULL);
+        }
+
         ngx_http_exam_upload_fail(u, EXAM_ERR_SEGMENT_CONFLICT);
+        return;
+    }
+
+    if (re->there) {
+        ngx_http_exam_resume_there(u, in->rival_id, in->rival_length);
         return;
     }
 
@@ -298,7 +307,7 @@ ngx_http_exam_resume_there(ngx_http_exam_upload_t *u, exam_str_t id,
         return;
     }
 
-    if (!ngx_http_exam_resume_local(u->mcf, id)) {
+    if (!ngx_http_exam_intake_here(u->mcf, id)) {
 
         /* it can be found there, but not be discarded from here */
 
@@ -326,16 +335,6 @@ ngx_http_exam_resume_there(ngx_http_exam_upload_t *u, exam_str_t id,
     re->discard = !same;
 
     ngx_http_exam_upload_acquire(rival, id);
-}
-
-
-/* an id begins with its node */
-
-static ngx_uint_t
-ngx_http_exam_resume_local(ngx_http_exam_main_conf_t *mcf, exam_str_t id)
-{
-    return id.len > mcf->node.len && id.data[mcf->node.len] == '-'
-           && ngx_memcmp(id.data, mcf->node.data, mcf->node.len) == 0;
 }
 
 

@@ -28,7 +28,8 @@
 /* over HTTP/2, whose window is a buffer of nginx's own: 512k as shipped */
 
 #define NGX_HTTP_EXAM_UPLOAD_HELD_2                                           \
-    (NGX_HTTP_EXAM_BUFFER_LARGE + 3 * NGX_HTTP_EXAM_BUFFER_SMALL)
+    (NGX_HTTP_EXAM_BUFFER_LARGE                                               \
+     + (NGX_HTTP_EXAM_UPLOAD_RING - 1) * NGX_HTTP_EXAM_BUFFER_SMALL)
 
 #define NGX_HTTP_EXAM_UPLOAD_FAST  1024     /* bytes a ms: gets large ones */
 

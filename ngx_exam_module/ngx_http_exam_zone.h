@@ -534,6 +534,16 @@ ngx_int_t ngx_http_exam_zone_upload_hold(ngx_http_exam_zone_t *zone,
     const uint8_t payer[EXAM_SID_LEN], const uint8_t sid[EXAM_SID_LEN],
     ngx_uint_t limit, off_t bytes, ngx_http_exam_held_t *held);
 
+/*
+ * Copies of at most max incomplete ones of the kind, the lowest numbers first:
+ * those that session `sid` pays for, or (!pays) those that are for it.  Returns
+ * how many; *others: those that a connection brings and it pays for.
+ */
+
+ngx_uint_t ngx_http_exam_zone_upload_list(ngx_http_exam_zone_t *zone,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t pays, ngx_uint_t kind,
+    ngx_http_exam_held_t *held, ngx_uint_t max, ngx_uint_t *others);
+
 /* NGX_OK: held->kind and n of session `sid` have an incomplete one: a copy */
 
 ngx_int_t ngx_http_exam_zone_upload_find(ngx_http_exam_zone_t *zone,
