@@ -23,6 +23,16 @@ typedef struct {
 
 void exam_sha256_init(exam_sha256_t *h);
 void exam_sha256_update(exam_sha256_t *h, const void *data, size_t len);
+
+/*
+ * The same for two messages, `len` bytes of each: a good third faster than one
+ * after the other where _two_pays tells so.
+ */
+
+void exam_sha256_update_two(exam_sha256_t *a, const void *da,
+    exam_sha256_t *b, const void *db, size_t len);
+int exam_sha256_two_pays(void);
+
 void exam_sha256_final(exam_sha256_t *h, uint8_t out[32]);
 
 /* all 32 bytes are looked at, whatever they are; 1 = equal */

@@ -237,7 +237,7 @@ ngx_http_exam_part_cut(ngx_http_exam_writer_t *w, int64_t size)
     w->torn = 0;
 
     if (w->hashed > size) {
-        exam_sha256_init(&w->hash);
+        exam_sha256_init(&w->hash.sha);
         w->hashed = 0;
     }
 

@@ -276,7 +276,7 @@ ngx_http_exam_part_committed(ngx_http_exam_writer_t *w, const struct stat *st)
         return ngx_http_exam_part_done(w, NGX_HTTP_EXAM_PART_FAILED);
     }
 
-    exam_sha256_init(&w->hash);
+    exam_sha256_init(&w->hash.sha);
 
     w->offset = size;
     w->hashed = 0;

@@ -195,6 +195,10 @@ ngx_http_exam_upload_put(ngx_http_exam_upload_t *u, ngx_http_exam_buffer_t *b)
 ngx_int_t
 ngx_http_exam_upload_write(ngx_http_exam_upload_t *u)
 {
+    ngx_uint_t               hashed;
+    ngx_http_exam_hasher_t    *job;
+    ngx_http_exam_buffer_t  *b;
+
     if (u->busy || (u->full == NULL && !u->eof)) {
         return NGX_OK;
     }
@@ -204,7 +208,24 @@ ngx_http_exam_upload_write(ngx_http_exam_upload_t *u)
     u->last = &u->full;
     u->final = u->eof;
 
-    return ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_WRITE);
+    job = &u->writer.hash;
+    hashed = (u->writer.hashed == u->writer.offset);
+
+    ngx_http_exam_hasher_open(job);
+
+    for (b = u->writing; b != NULL; b = b->next) {
+        ngx_http_exam_hasher_add(job, b->data, b->len);
+    }
+
+    if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_WRITE) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (hashed) {
+        ngx_http_exam_hasher_offer(job);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -213,7 +234,6 @@ ngx_http_exam_upload_post(ngx_http_exam_upload_t *u,
     ngx_http_exam_upload_op_e op)
 {
     u->op = op;
-    u->nwrites = 0;
 
     if (ngx_http_exam_spool.exiting
         || ngx_thread_task_post(u->mcf->thread_pool, u->task) != NGX_OK)
@@ -284,21 +304,12 @@ ngx_http_exam_upload_thread(void *data, ngx_log_t *log)
 static int
 ngx_http_exam_upload_blocks(ngx_http_exam_upload_t *u)
 {
-    ngx_http_exam_buffer_t        *b;
-    ngx_http_exam_writer_t        *w;
-    ngx_http_exam_writer_block_t   block;
+    ngx_http_exam_writer_t  *w;
 
     w = &u->writer;
 
-    for (b = u->writing; b != NULL; b = b->next) {
-        block.data = b->data;
-        block.len = b->len;
-
-        if (ngx_http_exam_writer_write(w, &block) != 0) {
-            return -1;
-        }
-
-        u->write_us[u->nwrites++] = w->write_us;
+    if (u->writing != NULL && ngx_http_exam_writer_write(w) != 0) {
+        return -1;
     }
 
     if (u->final) {
@@ -364,8 +375,8 @@ ngx_http_exam_upload_done(ngx_event_t *ev)
         ngx_http_set_log_request(c->log, u->r);
     }
 
-    for (i = 0; i < u->nwrites; i++) {
-        ngx_http_exam_observe(u->mcf, pwrite, u->write_us[i]);
+    for (i = 0; u->writing != NULL && i < u->writer.nwrites; i++) {
+        ngx_http_exam_observe(u->mcf, pwrite, u->writer.write_us[i]);
     }
 
     ngx_http_exam_upload_put(u, u->writing);

@@ -22,7 +22,7 @@
 
 /* an upload may hold so many buffers, and so many bytes in them */
 
-#define NGX_HTTP_EXAM_UPLOAD_RING  4
+#define NGX_HTTP_EXAM_UPLOAD_RING  NGX_HTTP_EXAM_HASHER_BLOCKS
 #define NGX_HTTP_EXAM_UPLOAD_HELD  (2 * NGX_HTTP_EXAM_BUFFER_LARGE)
 
 /* over HTTP/2, whose window is a buffer of nginx's own: 512k as shipped */
@@ -156,8 +156,6 @@ struct ngx_http_exam_upload_s {
     ngx_uint_t                        op;   /* ngx_http_exam_upload_op_e */
     ngx_uint_t                        final;    /* the write is the last one */
     int                               rc;       /* of the task */
-    ngx_uint_t                        nwrites;
-    uint64_t                          write_us[NGX_HTTP_EXAM_UPLOAD_RING];
     uint64_t                          eof_us;   /* last byte, monotonic */
     uint64_t                          end_us;   /* of the finish sequence */
 

@@ -30,6 +30,8 @@
 #define NGX_HTTP_EXAM_WRITER_READ  (128 * 1024)     /* bytes, a buffer */
 
 
+static int ngx_http_exam_writer_block(ngx_http_exam_writer_t *w,
+    const ngx_http_exam_hasher_block_t *block);
 static int ngx_http_exam_writer_rehash(ngx_http_exam_writer_t *w);
 static int ngx_http_exam_writer_align(ngx_http_exam_writer_t *w, size_t len);
 static int ngx_http_exam_writer_put(int fd, const uint8_t *data, size_t len,
@@ -47,7 +49,7 @@ ngx_http_exam_writer_init(ngx_http_exam_writer_t *w)
     w->fd = -1;
     w->length = -1;
 
-    exam_sha256_init(&w->hash);
+    ngx_http_exam_hasher_init(&w->hash);
 }
 
 
@@ -144,22 +146,41 @@ ngx_http_exam_writer_create(ngx_http_exam_writer_t *w)
 
 
 int
-ngx_http_exam_writer_write(ngx_http_exam_writer_t *w,
-    const ngx_http_exam_writer_block_t *block)
+ngx_http_exam_writer_write(ngx_http_exam_writer_t *w)
 {
-    int       direct;
-    uint64_t  start;
+    unsigned                           i;
+    const ngx_http_exam_hasher_block_t  *block;
+
+    w->nwrites = 0;
 
     /* what is behind a prefix that is not hashed yet is read again by _last */
 
     if (w->hashed == w->offset) {
-        exam_sha256_update(&w->hash, block->data, block->len);
-        w->hashed += (int64_t) block->len;
+        w->hashed += (int64_t) ngx_http_exam_hasher_run(&w->hash);
     }
 
-    if (w->summing) {
-        exam_checksum_update(&w->sum, block->data, block->len);
+    for (i = 0; i < w->hash.n; i++) {
+        block = &w->hash.blocks[i];
+
+        if (w->summing) {
+            exam_checksum_update(&w->sum, block->data, block->len);
+        }
+
+        if (ngx_http_exam_writer_block(w, block) != 0) {
+            return -1;
+        }
     }
+
+    return 0;
+}
+
+
+static int
+ngx_http_exam_writer_block(ngx_http_exam_writer_t *w,
+    const ngx_http_exam_hasher_block_t *block)
+{
+    int       direct;
+    uint64_t  start;
 
     start = ngx_http_exam_writer_clock_us();
 
@@ -193,7 +214,7 @@ ngx_http_exam_writer_write(ngx_http_exam_writer_t *w,
         w->flushed = w->offset;
     }
 
-    w->write_us = ngx_http_exam_writer_clock_us() - start;
+    w->write_us[w->nwrites++] = ngx_http_exam_writer_clock_us() - start;
 
     return 0;
 }
@@ -257,7 +278,7 @@ ngx_http_exam_writer_last(ngx_http_exam_writer_t *w)
         }
     }
 
-    hash = w->hash;
+    hash = w->hash.sha;
     exam_sha256_final(&hash, w->sha256);
 
     return 0;
@@ -317,7 +338,7 @@ ngx_http_exam_writer_rehash(ngx_http_exam_writer_t *w)
             goto failed;
         }
 
-        exam_sha256_update(&w->hash, data, (size_t) n);
+        exam_sha256_update(&w->hash.sha, data, (size_t) n);
         w->hashed += n;
     }
 

@@ -16,7 +16,7 @@
 
 #include "../core/exam_checksum.h"
 #include "../core/exam_manifest.h"
-#include "../core/exam_sha256.h"
+#include "ngx_http_exam_hasher.h"
 
 
 #define NGX_HTTP_EXAM_WRITER_ALIGN  4096            /* of O_DIRECT */
@@ -41,12 +41,6 @@ typedef enum {
 
 
 typedef struct {
-    const uint8_t                 *data;
-    size_t                         len;
-} ngx_http_exam_writer_block_t;
-
-
-typedef struct {
 
     /* set by the event loop before the call that needs it */
 
@@ -54,6 +48,10 @@ typedef struct {
     int                            ready;   /* directory, for fsync() */
     int64_t                        length;  /* bytes to come, -1 not known */
     exam_manifest_t                manifest;
+
+    /* its blocks are what _write appends */
+
+    ngx_http_exam_hasher_t           hash;
 
     /* the same, of resumable uploads */
 
@@ -70,7 +68,8 @@ typedef struct {
     int                            error;   /* errno of the failed call, or 0 */
     const char                    *call;    /* its name, for the log */
     int                            unreserved;  /* no fallocate() here */
-    uint64_t                       write_us;    /* of the last write */
+    uint64_t                       write_us[NGX_HTTP_EXAM_HASHER_BLOCKS];
+    unsigned                       nwrites;     /* by the last _write */
     uint64_t                       sync_us;     /* of the fdatasync */
     uint8_t                        sha256[EXAM_HASH_LEN];   /* after _last */
     int                            check_ok;    /* after _last */
@@ -85,8 +84,7 @@ typedef struct {
     int                            want_direct;
     ngx_http_exam_writer_stage_e   stage;
     int64_t                        flushed; /* bytes told to write back */
-    int64_t                        hashed;  /* bytes that `hash` has */
-    exam_sha256_t                  hash;
+    int64_t                        hashed;  /* bytes that are hashed */
 
     int64_t                        start;   /* where the append began */
     exam_checksum_t                sum;     /* of the append */
@@ -117,12 +115,11 @@ void ngx_http_exam_writer_init(ngx_http_exam_writer_t *w);
 int ngx_http_exam_writer_open(ngx_http_exam_writer_t *w);
 
 /*
- * Appends and hashes.  O_DIRECT is in use where offset and length are multiples
- * of _ALIGN.
+ * Appends the blocks of `hash`, and hashes them.  O_DIRECT is in use where
+ * offset and length are multiples of _ALIGN.
  */
 
-int ngx_http_exam_writer_write(ngx_http_exam_writer_t *w,
-    const ngx_http_exam_writer_block_t *block);
+int ngx_http_exam_writer_write(ngx_http_exam_writer_t *w);
 
 /*
  * No more data: check_ok, and of an upload that is whole sha256, are set.  1:

@@ -331,7 +331,6 @@ test_unaligned(void)
     uint8_t          want[32], got[3 * 4096];
     writer_t         w;
     exam_sha256_t    h;
-    ngx_http_exam_writer_block_t  block;
 
     for (i = 0; i < sizeof(data); i++) {
         data[i] = (uint8_t) (i * 31 + i / 256);
@@ -344,14 +343,10 @@ test_unaligned(void)
     (void) acquire(&w, BOOT);
     (void) ngx_http_exam_part_append(&w);
 
-    block.data = data + 4096 + 100;
-    block.len = 4096 - 100;
-    (void) ngx_http_exam_writer_write(&w, &block);
+    (void) put(&w, data + 4096 + 100, 4096 - 100);
     tap_ok(!w.direct, "up to the alignment by the page cache");
 
-    block.data = data + 2 * 4096;
-    block.len = 4096;
-    (void) ngx_http_exam_writer_write(&w, &block);
+    (void) put(&w, data + 2 * 4096, 4096);
     direct = w.want_direct;
     tap_ok(w.direct == direct, "then directly, where there is such a thing");
 

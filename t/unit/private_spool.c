@@ -23,6 +23,7 @@ static ssize_t  test_pwrite(int fd, const void *data, size_t len, off_t at);
 #define ftruncate   test_ftruncate
 #define pwrite      test_pwrite
 
+#include "../../ngx_exam_module/ngx_http_exam_hasher.c"
 #include "../../ngx_exam_module/ngx_http_exam_writer.c"
 #include "../../ngx_exam_module/ngx_http_exam_part.c"
 #include "../../ngx_exam_module/ngx_http_exam_part_find.c"
@@ -132,8 +133,7 @@ acquire(writer_t *w, const char *boot)
 int
 append(writer_t *w, const char *data, size_t len)
 {
-    int                           rc;
-    ngx_http_exam_writer_block_t  block;
+    int  rc;
 
     w->length = (int64_t) len;
 
@@ -141,10 +141,7 @@ append(writer_t *w, const char *data, size_t len)
         return -1;
     }
 
-    block.data = (const uint8_t *) data;
-    block.len = len;
-
-    if (len > 0 && ngx_http_exam_writer_write(w, &block) != 0) {
+    if (len > 0 && put(w, (const uint8_t *) data, len) != 0) {
         return -1;
     }
 
@@ -153,6 +150,16 @@ append(writer_t *w, const char *data, size_t len)
     } while (rc == 1);
 
     return rc;
+}
+
+
+int
+put(writer_t *w, const uint8_t *data, size_t len)
+{
+    ngx_http_exam_hasher_open(&w->hash);
+    ngx_http_exam_hasher_add(&w->hash, data, len);
+
+    return ngx_http_exam_writer_write(w);
 }
 
 

@@ -51,7 +51,10 @@ void begin(writer_t *w, int64_t length);
 
 int acquire(writer_t *w, const char *boot);
 
+/* an append whole, and more bytes within one */
+
 int append(writer_t *w, const char *data, size_t len);
+int put(writer_t *w, const uint8_t *data, size_t len);
 
 /* a test: it lets go */
 
