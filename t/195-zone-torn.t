@@ -98,9 +98,9 @@ SKIP: {
 
     is(scalar @shards, 2, 'two shards') or last SKIP;
 
-    my $torn = Exam::now_ms();
-
     tear($mem, $_) for @shards;
+
+    my $torn = Exam::now_ms();
 
     is($api->beat($_, { seq => 2 })->{status}, 200, 'a heartbeat afterwards')
         for @tokens;

@@ -112,6 +112,10 @@ cmp_ok abs($info->{received_at} - Exam::now_ms()), '<', 60_000,
     'manifest: received_at';
 is $info->{boot_id} . "\n", Exam::slurp('/proc/sys/kernel/random/boot_id'),
     'manifest: boot_id';
+
+# a part file goes in a thread, behind the answer
+
+Exam::wait_for { !files('part/*/*') };
 is_deeply [files('part/*/*')], [], 'nothing is left in part/';
 
 my $field = Exam::sid('30', 'S001') . ':screen:0';

@@ -21,7 +21,8 @@ my ($server, $tus, $worker);
 Exam::load_exam('30', students => { map { $_ => {} } 'S001' .. 'S009' });
 Exam::allow_errors(qr/exam \w+\(\) for upload "t1-\w+" failed/,
                    qr/exam \w+\(\) of "part/,
-                   qr/exam \w+\(\) in the journal failed/);
+                   qr/exam \w+\(\) in the journal failed/,
+                   qr/exam spool is full, the journal's reserve is in use/);
 
 
 sub start {

@@ -89,7 +89,7 @@ sub _more {
 sub response {
     my ($self, %opt) = @_;
 
-    my $until = time + 20;
+    my $until = time + 60;
     my $continued = 0;
     my @interim;
     my %res;
