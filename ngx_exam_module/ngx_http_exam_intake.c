@@ -372,14 +372,14 @@ ngx_http_exam_intake_decide(ngx_http_exam_upload_t *u)
         return;
     }
 
-    if (in->late) {
-        in->length = u->writer.offset;
-        err = ngx_http_exam_intake_quota(u);
+    /* once more: it was not the only one that there was room for */
 
-        if (err != EXAM_OK) {
-            ngx_http_exam_upload_fail(u, err);
-            return;
-        }
+    in->length = u->writer.offset;
+    err = ngx_http_exam_intake_quota(u);
+
+    if (err != EXAM_OK) {
+        ngx_http_exam_upload_fail(u, err);
+        return;
     }
 
     ngx_http_exam_intake_reserve(u);

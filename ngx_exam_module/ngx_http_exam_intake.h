@@ -64,6 +64,7 @@ typedef struct {
 
     off_t                          length;  /* of the content, -1 not known */
     int64_t                        spent;   /* of the quota, by Redis; -1 */
+    int64_t                        used;    /* as of then, by the zone */
 
     exam_str_t                     rival_id;    /* incomplete, by the ledger */
     int64_t                        rival_length;    /* -1: not known */

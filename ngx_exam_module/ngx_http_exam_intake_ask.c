@@ -381,6 +381,7 @@ ngx_http_exam_intake_sum(void *data, redisReply *reply)
 {
     ngx_http_exam_upload_t *u = data;
 
+    int64_t                  open;
     uint64_t                 sum;
     ngx_connection_t        *c;
     ngx_http_exam_intake_t  *in;
@@ -392,6 +393,8 @@ ngx_http_exam_intake_sum(void *data, redisReply *reply)
                            &sum))
     {
         in->spent = (int64_t) sum;
+        in->used = ngx_http_exam_zone_student_bytes(u->mcf->zone, in->seg.sid,
+                                                    &open);
     }
 
     if (in->told != NULL && u->r != NULL && !ngx_http_exam_spool.exiting) {
@@ -411,7 +414,7 @@ ngx_http_exam_intake_sum(void *data, redisReply *reply)
 exam_err_e
 ngx_http_exam_intake_quota(ngx_http_exam_upload_t *u)
 {
-    int64_t                  left;
+    int64_t                  left, used, open;
     ngx_http_exam_intake_t  *in;
 
     in = u->data;
@@ -420,10 +423,24 @@ ngx_http_exam_intake_quota(ngx_http_exam_upload_t *u)
         return EXAM_OK;
     }
 
-    /* with Redis away, what this node has received since it began */
+    /*
+     * With Redis away, what this node has received since it began; else what
+     * Redis has told, and what has come here since: others may be quicker.
+     */
 
-    left = ngx_http_exam_zone_student_bytes(u->mcf->zone, in->seg.sid);
-    left = (int64_t) u->mcf->student_quota - ngx_max(left, in->spent);
+    used = ngx_http_exam_zone_student_bytes(u->mcf->zone, in->seg.sid, &open);
+
+    if (in->spent >= 0) {
+        used = ngx_max(used, in->spent + ngx_max(used - in->used, 0));
+    }
+
+    left = (int64_t) u->mcf->student_quota - used;
+
+    /* a resumable upload, and its room on the disk, is one of those to come */
+
+    if (in->held && !in->kept) {
+        left -= open - ngx_max(in->length, 0);
+    }
 
     if (left < 0 || in->length > left) {
         return EXAM_ERR_QUOTA;

@@ -381,21 +381,37 @@ ngx_http_exam_zone_file(ngx_http_exam_zone_t *zone,
 
 int64_t
 ngx_http_exam_zone_student_bytes(ngx_http_exam_zone_t *zone,
-    const uint8_t sid[EXAM_SID_LEN])
+    const uint8_t sid[EXAM_SID_LEN], int64_t *open)
 {
     int64_t                   bytes;
+    ngx_uint_t                i;
+    ngx_http_exam_hash_t     *h;
     ngx_http_exam_segs_t     *segs;
     ngx_http_exam_shard_t    *shard;
     ngx_http_exam_session_t  *s;
 
     s = NULL;
     bytes = 0;
+    *open = 0;
     shard = ngx_http_exam_zone_shard(zone, sid);
 
     ngx_http_exam_shard_lock(shard);
 
     while ((segs = ngx_http_exam_student_next(shard, sid, &s)) != NULL) {
         bytes += segs->bytes;
+
+        for (i = 0; i < NGX_HTTP_EXAM_HASHES; i++) {
+            h = &segs->hashes[i];
+
+            if (h->state == EXAM_SEG_RECEIVING && !ngx_http_exam_dead(h->pid))
+            {
+                bytes += h->bytes;
+            }
+        }
+
+        for (i = 0; i <= EXAM_KIND_FILE; i++) {
+            *open += ngx_http_exam_open_bytes(segs, i);
+        }
     }
 
     ngx_http_exam_shard_unlock(shard);

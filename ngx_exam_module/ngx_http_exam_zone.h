@@ -569,10 +569,14 @@ void ngx_http_exam_zone_upload_put(ngx_http_exam_zone_t *zone,
 uint32_t ngx_http_exam_zone_file(ngx_http_exam_zone_t *zone,
     const uint8_t sid[EXAM_SID_LEN], uint32_t least);
 
-/* bytes that this node has received of the session's student, as it knows */
+/*
+ * Bytes that this node has received of the session's student, as it knows, with
+ * those that are being finished; *open: what his incomplete resumable uploads
+ * have said that they are to hold.
+ */
 
 int64_t ngx_http_exam_zone_student_bytes(ngx_http_exam_zone_t *zone,
-    const uint8_t sid[EXAM_SID_LEN]);
+    const uint8_t sid[EXAM_SID_LEN], int64_t *open);
 
 /*
  * NGX_OK: *seg is a copy (state RECEIVING while somebody finishes it; of a LOST

@@ -10,13 +10,14 @@ use Test::More;
 use Exam;
 use Exam::Api qw(is_problem);
 use Exam::Command qw(node_at);
+use Exam::Tus;
 use Exam::Wire;
 
 my $code = $Exam::Api::Code;
 my $path = '/api/v1/recordings';
 
 Exam::load_exam('30', students => {
-    map { $_ => { code => $code } } qw(S001 S002 S003 S004)
+    map { $_ => { code => $code } } map { sprintf 'S%03d', $_ } 1 .. 9
 });
 
 my $one = node_at('n1', exam_student_quota => '100k');
@@ -129,6 +130,82 @@ my $many = $one->login('30', 'S003')->{json}{token};
     $c[1]->send(substr $body, 30_000);
     my $res = $c[1]->response;
     is("$res->{status} $res->{code}", '507 quota', 'the second one ends');
+}
+
+
+# Two connections of a session, both before their end; the first answer and the
+# second one.
+
+sub both {
+    my (@head) = @_;
+
+    my @c = map { Exam::Wire->new($one->nginx) } @head;
+
+    for my $i (0 .. $#c) {
+        $c[$i]->head(@{ $head[$i] });
+        $c[$i]->send('g' x 30_000);
+    }
+
+    ok((Exam::wait_for { $one->status->{active_uploads} == @c }),
+       'both are on their way');
+
+    return map { $c[$_]->send('g' x 30_000); $c[$_]->response } 0 .. $#c;
+}
+
+{
+    my $student = $one->login('30', 'S005')->{json}{token};
+    my @fields = (head($student, 'video/webm'), 'Content-Length' => 60_000);
+    my @res = both([PUT => "$path/screen/0", \@fields],
+                   [PUT => "$path/camera/0", \@fields]);
+
+    is($res[0]{status}, 201, 'of two PUTs the first');
+    is("$res[1]{status} $res[1]{code}", '507 quota', 'and the second one');
+    is(put($one, $student, 1, 'b' x 42_400)->{status}, 201, 'what is left');
+    ok(left_in_part($one), 'nothing else is left');
+}
+
+
+# ---- resumable uploads: what they have said that they will bring
+
+{
+    my $tus = Exam::Tus->new($one->nginx, token =>
+                             $one->login('30', 'S006')->{json}{token});
+    my $meta = sub {
+        return ('Upload-Metadata' => Exam::Tus::metadata(kind => $_[0],
+                    n => $_[1], filetype => 'video/webm'));
+    };
+
+    my $url = $tus->create(60_000, $meta->('screen', 0));
+
+    is_problem($tus->post({ 'Upload-Length' => 42_401, $meta->('camera', 0) }),
+               507, 'quota', 'together more than there may be');
+    is_problem($tus->post({ 'Upload-Length' => 42_401 }), 507, 'quota',
+               'attachments, too');
+    is($tus->create(60_000, $meta->('screen', 0)), $url,
+       'the same again is the same');
+
+    # of another session of his, too
+
+    my $next = Exam::Tus->new($one->nginx, token =>
+                              $one->login('30', 'S006')->{json}{token});
+    is_problem($next->post({ 'Upload-Length' => 42_401,
+                             $meta->('screen', 0) }), 507, 'quota',
+               'in his next session');
+
+    my $all = $next->create(42_400, $meta->('screen', 0));
+    is($next->patch($all, 0, 'a' x 42_400)->{status}, 204,
+       'what they have left');
+    is($tus->patch($url, 0, 'a' x 60_000)->{status}, 204, 'and the first');
+    is_problem($tus->post({ 'Upload-Length' => 1 }), 507, 'quota',
+               'it is used up');
+
+    my $free = Exam::Tus->new($one->nginx, token =>
+                              $one->login('30', 'S007')->{json}{token});
+    $url = $free->create(60_000, $meta->('screen', 0));
+    is($free->delete($url)->{status}, 204, 'one that is deleted');
+    ok($free->create(60_000, $meta->('screen', 1)), 'makes room');
+    is(put($one, $free->{token}, 2, 'b' x 60_000)->{status}, 201,
+       'and what is not whole is in no segment\'s way');
 }
 
 
