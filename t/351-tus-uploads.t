@@ -8,7 +8,7 @@ use Test::More;
 use Digest::SHA qw(sha256 sha256_hex);
 
 use Exam;
-use Exam::Tus;
+use Exam::Tus qw(candidates ready);
 use Exam::Wire;
 
 my $spool = Exam::spool();
@@ -18,20 +18,12 @@ my $server = Exam::server(http => Exam::http_lines(
 my $url = $server->url;
 my $type = 'application/offset+octet-stream';
 my $data = join '', map { sha256($_) } 1 .. 8192;       # 256 KB
-my $students = 0;
 
 Exam::load_exam('30', students => { map { sprintf('S%03d', $_) => {} }
                                     1 .. 99 });
 
 
-# A candidate of his own for each test: nobody's open uploads are in the way.
-
-sub candidate {
-    my (%opt) = @_;
-
-    return Exam::Tus->new($server, student => sprintf('S%03d', ++$students),
-                          %opt);
-}
+*candidate = candidates($server);
 
 sub segment {
     my ($n, @more) = @_;
@@ -58,13 +50,6 @@ sub noticed {
     my ($before) = @_;
 
     return Exam::wait_for { failed() > $before } 20;
-}
-
-sub ready {
-    my ($path) = @_;
-    my ($id) = $path =~ m{/([^/]+)\z};
-
-    return Exam::slurp("$spool/ready/$id.rec");
 }
 
 

@@ -7,11 +7,10 @@ use warnings;
 use lib 't/lib';
 use Test::More;
 use Digest::SHA qw(sha256 sha256_hex);
-use JSON::PP ();
 
 use Exam;
 use Exam::Api qw(raw_request);
-use Exam::Tus;
+use Exam::Tus qw(candidates ready manifest);
 use Exam::Wire;
 
 my $spool = Exam::spool();
@@ -26,31 +25,11 @@ my $server = Exam::server(server => $lines, http => Exam::http_lines(
 my $url = $server->url;
 my $type = 'application/offset+octet-stream';
 my $data = join '', map { sha256($_) } 1 .. 8192;       # 256 KB
-my $students = 0;
 
 Exam::load_exam('30', students => { map { sprintf('S%03d', $_) => {} }
                                     1 .. 99 });
 
-sub candidate {
-    my (%opt) = @_;
-
-    return Exam::Tus->new($server, student => sprintf('S%03d', ++$students),
-                          %opt);
-}
-
-sub ready {
-    my ($path) = @_;
-    my ($id) = $path =~ m{/([^/]+)\z};
-
-    return Exam::slurp("$spool/ready/$id.rec");
-}
-
-sub manifest {
-    my ($path) = @_;
-    my ($id) = $path =~ m{/([^/]+)\z};
-
-    return JSON::PP::decode_json(Exam::slurp("$spool/ready/$id.info"));
-}
+*candidate = candidates($server);
 
 sub part_size {
     my ($path) = @_;

@@ -8,10 +8,9 @@ use Test::More;
 use Digest::SHA qw(sha256 sha256_hex);
 
 use Exam;
-use Exam::Tus;
+use Exam::Tus qw(candidates ready);
 use Exam::Wire;
 
-my $spool = Exam::spool();
 my $server = Exam::server(http => Exam::http_lines(
     exam_max_bytes => '32m', exam_kind_uploads => '4',
     exam_segment_window => '1000'));
@@ -19,7 +18,6 @@ my $url = $server->url;
 my $problem = 'https://iana.org/assignments/http-problem-types#';
 my $limit = 'min-size=0, max-size=33554432, max-age=86400';
 my $data = join '', map { sha256($_) } 1 .. 8192;       # 256 KB
-my $students = 0;
 
 Exam::load_exam('30', students => { map { sprintf('S%03d', $_) => {} }
                                     1 .. 99 });
@@ -27,13 +25,8 @@ Exam::load_exam('30', students => { map { sprintf('S%03d', $_) => {} }
 
 # Exam::Tus with the fields of the draft instead.
 
-sub candidate {
-    my (%opt) = @_;
-
-    return Exam::Tus->new($server, student => sprintf('S%03d', ++$students),
-        fields => { 'Tus-Resumable' => undef,
-                    'Upload-Draft-Interop-Version' => 8 }, %opt);
-}
+*candidate = candidates($server, fields => {
+    'Tus-Resumable' => undef, 'Upload-Draft-Interop-Version' => 8 });
 
 sub target { return "$Exam::Tus::Path?kind=screen&n=$_[0]" }
 
@@ -53,13 +46,6 @@ sub append {
 
     return $c->patch($path, $offset, $body, 'Upload-Complete' => $complete,
                      'Content-Type' => 'application/partial-upload', %fields);
-}
-
-sub ready {
-    my ($path) = @_;
-    my ($id) = $path =~ m{/([^/]+)\z};
-
-    return Exam::slurp("$spool/ready/$id.rec");
 }
 
 sub started {

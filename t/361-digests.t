@@ -10,10 +10,9 @@ use Digest::SHA qw(sha256 sha256_hex);
 
 use Exam;
 use Exam::Api qw(problem);
-use Exam::Tus;
+use Exam::Tus qw(candidates ready manifest);
 use Exam::Wire;
 
-my $spool = Exam::spool();
 my $server = Exam::server(workers => 2, http => Exam::http_lines(
     exam_max_bytes => '16m', exam_segment_window => '1000',
     exam_kind_uploads => '4'));
@@ -21,17 +20,11 @@ Exam::allow_errors(qr/worker process \d+ exited on signal 9/);
 
 my $type = 'application/offset+octet-stream';
 my $data = join '', map { sha256($_) } 1 .. 32768;      # 1 MB
-my $students = 0;
 
 Exam::load_exam('30', students => { map { sprintf('S%03d', $_) => {} }
                                     1 .. 99 });
 
-sub candidate {
-    my (%opt) = @_;
-
-    return Exam::Tus->new($server, student => sprintf('S%03d', ++$students),
-                          %opt);
-}
+*candidate = candidates($server);
 
 sub draft {
     return candidate(fields => { 'Tus-Resumable' => undef,
@@ -50,20 +43,6 @@ sub segment {
 
     return ('Upload-Metadata' => Exam::Tus::metadata(
         kind => 'screen', n => $n, filetype => 'video/webm'));
-}
-
-sub ready {
-    my ($path) = @_;
-    my ($id) = $path =~ m{/([^/]+)\z};
-
-    return Exam::slurp("$spool/ready/$id.rec");
-}
-
-sub manifest {
-    my ($path) = @_;
-    my ($id) = $path =~ m{/([^/]+)\z};
-
-    return JSON::PP::decode_json(Exam::slurp("$spool/ready/$id.info"));
 }
 
 # A request whose body stops after some bytes; the server has taken them.

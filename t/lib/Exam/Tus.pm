@@ -12,11 +12,15 @@ use strict;
 use warnings;
 
 use Digest::SHA qw(sha1 sha256);
+use JSON::PP ();
 use MIME::Base64 qw(encode_base64);
+
+use Exporter qw(import);
 
 use Exam;
 use Exam::Wire;
 
+our @EXPORT_OK = qw(candidates ready manifest);
 our $Path = '/api/v1/uploads';
 
 
@@ -150,6 +154,38 @@ sub offset {
     my ($self, $url) = @_;
 
     return $self->head($url)->{headers}{'upload-offset'};
+}
+
+
+# ---- of what the tests of uploads do alike
+
+# A function that makes a candidate of his own at each call, S001 and so on:
+# nobody's open uploads are in the way.
+
+sub candidates {
+    my ($server, %all) = @_;
+
+    my $students = 0;
+
+    return sub {
+        return Exam::Tus->new($server, %all, student => sprintf('S%03d',
+                              ++$students), @_);
+    };
+}
+
+
+# Of a complete upload, by its path: its bytes, what its manifest says.
+
+sub ready { return Exam::slurp(_ready($_[0]) . '.rec') }
+
+sub manifest {
+    return JSON::PP::decode_json(Exam::slurp(_ready($_[0]) . '.info'));
+}
+
+sub _ready {
+    my ($path) = @_;
+
+    return Exam::spool() . '/ready/' . ($path =~ m{/([^/]+)\z})[0];
 }
 
 
