@@ -5,7 +5,8 @@
  * The manifest is replaced, never overwritten: temporary name, fdatasync,
  * rename, and a sync of the directory before its offset is told.  The data are
  * synced before a manifest that counts them.  The rename alone makes what is to
- * hold for this boot: that an append is under way that counts whole or not.
+ * hold for this boot: that an append is under way that counts whole or not.  A
+ * manifest whose name is durable is marked: who comes next need not sync again.
  */
 
 
@@ -25,7 +26,9 @@
 
 static int ngx_http_exam_part_info(ngx_http_exam_writer_t *w, int64_t durable,
     int checked);
+static int ngx_http_exam_part_counted(const ngx_http_exam_writer_t *w);
 static int ngx_http_exam_part_sync(ngx_http_exam_writer_t *w);
+static int ngx_http_exam_part_stamp(ngx_http_exam_writer_t *w);
 static int ngx_http_exam_part_dir(ngx_http_exam_writer_t *w);
 static int ngx_http_exam_part_bury(ngx_http_exam_writer_t *w,
     exam_gone_e state);
@@ -113,6 +116,10 @@ ngx_http_exam_part_sync(ngx_http_exam_writer_t *w)
 
     w->synced = (rc == 0);
 
+    if (w->synced && w->stage == NGX_HTTP_EXAM_WRITER_INFO) {
+        return ngx_http_exam_part_stamp(w);
+    }
+
     return rc;
 }
 
@@ -134,6 +141,24 @@ ngx_http_exam_part_dir(ngx_http_exam_writer_t *w)
     fd = openat(w->spool, name, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
 
     return (fd == -1) ? ngx_http_exam_writer_failed(w, "openat()") : fd;
+}
+
+
+static int
+ngx_http_exam_part_stamp(ngx_http_exam_writer_t *w)
+{
+    char  name[EXAM_SPOOL_NAME_MAX];
+
+    if (!exam_spool_name(name, EXAM_SPOOL_PART_INFO, w->manifest.id)) {
+        errno = EINVAL;
+        return ngx_http_exam_writer_failed(w, "exam_spool_name()");
+    }
+
+    if (fchmodat(w->spool, name, 0600|NGX_HTTP_EXAM_PART_NAMED, 0) != 0) {
+        return ngx_http_exam_writer_failed(w, "fchmodat()");
+    }
+
+    return 0;
 }
 
 
@@ -181,13 +206,28 @@ ngx_http_exam_part_append(ngx_http_exam_writer_t *w)
 
 
 int
+ngx_http_exam_part_told(const ngx_http_exam_writer_t *w)
+{
+    return ngx_http_exam_part_counted(w) && w->synced && !w->atomic;
+}
+
+
+/* the manifest says what is to be told */
+
+static int
+ngx_http_exam_part_counted(const ngx_http_exam_writer_t *w)
+{
+    return w->info_offset == w->offset && w->info_length == w->manifest.length
+           && !w->info_checked && w->info_boot;
+}
+
+
+int
 ngx_http_exam_part_tell(ngx_http_exam_writer_t *w)
 {
     ngx_http_exam_writer_nice();
 
-    if (w->info_offset != w->offset || w->info_length != w->manifest.length
-        || w->info_checked || !w->info_boot)
-    {
+    if (!ngx_http_exam_part_counted(w)) {
         if (ngx_http_exam_writer_sync(w) != 0
             || ngx_http_exam_part_info(w, w->offset, 0) != 0)
         {
@@ -242,6 +282,18 @@ ngx_http_exam_part_cut(ngx_http_exam_writer_t *w, int64_t size)
     }
 
     return 0;
+}
+
+
+int
+ngx_http_exam_part_settle(ngx_http_exam_writer_t *w)
+{
+    if (w->lost || w->torn) {
+        return 0;
+    }
+
+    return w->atomic ? ngx_http_exam_part_rollback(w)
+                     : ngx_http_exam_part_tell(w);
 }
 
 

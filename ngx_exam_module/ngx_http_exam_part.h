@@ -58,6 +58,10 @@ int ngx_http_exam_part_append(ngx_http_exam_writer_t *w);
 
 int ngx_http_exam_part_tell(ngx_http_exam_writer_t *w);
 
+/* memory only: there is nothing to do for _tell */
+
+int ngx_http_exam_part_told(const ngx_http_exam_writer_t *w);
+
 /* back to where the append began, then as _tell */
 
 int ngx_http_exam_part_rollback(ngx_http_exam_writer_t *w);
@@ -65,6 +69,10 @@ int ngx_http_exam_part_rollback(ngx_http_exam_writer_t *w);
 /* the tombstone takes the place of the upload, durably; closes */
 
 int ngx_http_exam_part_terminate(ngx_http_exam_writer_t *w, exam_gone_e state);
+
+/* no append any more: what counts is made durable, what does not goes back */
+
+int ngx_http_exam_part_settle(ngx_http_exam_writer_t *w);
 
 /*
  * Lets go: what does not count is cut off first.  The descriptor is closed in
@@ -79,6 +87,10 @@ int ngx_http_exam_part_clean(const ngx_http_exam_writer_t *w);
 
 
 /* internal, for ngx_http_exam_part_find.c */
+
+/* of a manifest's mode: its name is durable, on this boot */
+
+#define NGX_HTTP_EXAM_PART_NAMED  S_ISVTX
 
 int ngx_http_exam_part_cut(ngx_http_exam_writer_t *w, int64_t size);
 int ngx_http_exam_part_dispose(ngx_http_exam_writer_t *w);

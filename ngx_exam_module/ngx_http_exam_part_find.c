@@ -223,6 +223,7 @@ ngx_http_exam_part_take(ngx_http_exam_writer_t *w)
     }
 
     w->info_time = info.st_mtime;
+    w->synced = (info.st_mode & NGX_HTTP_EXAM_PART_NAMED) != 0;
     w->info_offset = w->manifest.durable_offset;
     w->info_length = w->manifest.length;
     w->info_checked = w->manifest.checked;

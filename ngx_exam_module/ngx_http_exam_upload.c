@@ -702,6 +702,10 @@ ngx_http_exam_upload_detach(ngx_http_exam_upload_t *u)
         ctx->data = NULL;
     }
 
+    if (u->deadline.timer_set) {
+        ngx_del_timer(&u->deadline);
+    }
+
     u->r->read_event_handler = ngx_http_block_reading;
     u->r = NULL;
     u->cln->handler = NULL;
@@ -715,8 +719,13 @@ ngx_http_exam_upload_detach(ngx_http_exam_upload_t *u)
 static void
 ngx_http_exam_upload_cleanup(void *data)
 {
-    ngx_http_exam_upload_t *u = data;
+    ngx_http_exam_upload_leave(data);
+}
 
+
+void
+ngx_http_exam_upload_leave(ngx_http_exam_upload_t *u)
+{
     if (u->state == NGX_HTTP_EXAM_UPLOAD_FINISHING
         || (u->state == NGX_HTTP_EXAM_UPLOAD_TELLING
             && u->op == NGX_HTTP_EXAM_UPLOAD_TERMINATE))

@@ -89,13 +89,14 @@ typedef struct {
     void (*ended)(ngx_http_exam_upload_t *u, ngx_uint_t durable);
 
     /*
-     * What _acquire has found instead of an upload to go on with; nothing is
-     * held.  The owner calls _leave and answers, now or later.
+     * What _acquire has found instead of an upload to go on with.  The owner
+     * calls _leave and answers, now or later.
      *
      * EXAM_OK: it is complete; writer.manifest is that of ready/, work/ or
      * bad/, or of a tombstone: then (gone) only id, exam, student, length.
      * UPLOAD_GONE: a tombstone, the same members.  UPLOAD_NOT_FOUND: no trace
-     * on this disk.  UPLOAD_BUSY: somebody has it and does not let go.
+     * on this disk.  UPLOAD_BUSY: not in time; of a request that brings no
+     * bytes in any state after _acquire: what was begun goes on without it.
      * Others: trouble with the disk.
      */
 
@@ -168,6 +169,7 @@ struct ngx_http_exam_upload_s {
     uint8_t                           raw[16];  /* of the id */
     ngx_queue_t                       queue;    /* of those owned here */
     ngx_event_t                       retry;    /* another one has it */
+    ngx_event_t                       deadline; /* of a takeover */
     ngx_uint_t                        tries;
     int                               found;    /* ngx_http_exam_part_e */
     exam_gone_e                       tombstone;    /* to be set */
@@ -190,6 +192,7 @@ struct ngx_http_exam_upload_s {
     unsigned                          progressed:1;
     unsigned                          scrap:1;  /* not created in full */
     unsigned                          overrun:1;    /* the body did */
+    unsigned                          settle:1; /* somebody waits for it */
 };
 
 
@@ -263,7 +266,8 @@ void ngx_http_exam_upload_terminate(ngx_http_exam_upload_t *u,
 /*
  * Lets go of the part, which stays: ended(u, 0), and r is the caller's again.
  * Without another reference u is gone afterwards.  An append with a checksum
- * that was not told goes back.
+ * that was not told goes back.  What is being finished or removed will be, and
+ * ends then.
  */
 
 void ngx_http_exam_upload_leave(ngx_http_exam_upload_t *u);
@@ -304,6 +308,7 @@ typedef enum {
     NGX_HTTP_EXAM_UPLOAD_TELL,
     NGX_HTTP_EXAM_UPLOAD_ROLLBACK,
     NGX_HTTP_EXAM_UPLOAD_TERMINATE,
+    NGX_HTTP_EXAM_UPLOAD_SETTLE,
     NGX_HTTP_EXAM_UPLOAD_CLOSE
 } ngx_http_exam_upload_op_e;
 

@@ -9,8 +9,12 @@
  *
  * The owner of a part holds its lock and is listed here by id; a newcomer asks
  * it to let go, and tries again until it has.  The latest one wins.  Who is
- * asked while receiving writes what has arrived, answers nothing and goes; what
- * is being told, finished or removed is waited for.
+ * asked while receiving answers nothing, writes what has arrived, makes it
+ * durable and goes; what is being told, finished or removed is waited for.
+ *
+ * A request waits for others and the disk until its deadline.  What was begun
+ * for it goes on to where the next one finds all done: so the disk has to do
+ * it once, however many ask.
  *
  * Event loop only, but for _part_thread.
  */
@@ -21,7 +25,7 @@
 #include "ngx_http_exam_upload.h"
 
 
-#define NGX_HTTP_EXAM_UPLOAD_WAIT    1000000    /* us, for another's upload */
+#define NGX_HTTP_EXAM_UPLOAD_WAIT    900        /* ms until a 423 */
 #define NGX_HTTP_EXAM_UPLOAD_SLOW    10         /* ms between tries, at most */
 #define NGX_HTTP_EXAM_UPLOAD_TRIES   4          /* as fast as the last */
 #define NGX_HTTP_EXAM_UPLOAD_LISTS   64
@@ -31,6 +35,8 @@ static void ngx_http_exam_upload_resumable(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_acquired(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_wait(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_again(ngx_event_t *ev);
+static void ngx_http_exam_upload_late(ngx_event_t *ev);
+static void ngx_http_exam_upload_in_time(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_list(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_unlist(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_upload_ask(ngx_http_exam_upload_t *u,
@@ -54,6 +60,10 @@ ngx_http_exam_upload_resumable(ngx_http_exam_upload_t *u)
     u->retry.data = u;
     u->retry.handler = ngx_http_exam_upload_again;
     u->retry.log = ngx_cycle->log;
+
+    u->deadline.data = u;
+    u->deadline.handler = ngx_http_exam_upload_late;
+    u->deadline.log = ngx_cycle->log;
 }
 
 
@@ -101,7 +111,10 @@ ngx_http_exam_upload_acquire(ngx_http_exam_upload_t *u, exam_str_t id)
 
     if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_ACQUIRE) != NGX_OK) {
         ngx_http_exam_upload_refuse(u, EXAM_ERR_OVERLOADED);
+        return;
     }
+
+    ngx_add_timer(&u->deadline, NGX_HTTP_EXAM_UPLOAD_WAIT);
 }
 
 
@@ -112,6 +125,10 @@ ngx_http_exam_upload_append(ngx_http_exam_upload_t *u)
 
     u->state = NGX_HTTP_EXAM_UPLOAD_OPENING;
     u->base = u->writer.offset;
+
+    if (u->limit > 0) {
+        ngx_http_exam_upload_in_time(u);
+    }
 
     err = EXAM_OK;
 
@@ -137,6 +154,12 @@ ngx_http_exam_upload_append(ngx_http_exam_upload_t *u)
 void
 ngx_http_exam_upload_tell(ngx_http_exam_upload_t *u)
 {
+    if (ngx_http_exam_part_told(&u->writer)) {
+        u->state = NGX_HTTP_EXAM_UPLOAD_TOLD;
+        u->handlers.told(u);
+        return;
+    }
+
     u->state = NGX_HTTP_EXAM_UPLOAD_TELLING;
 
     ngx_http_exam_upload_task(u, NGX_HTTP_EXAM_UPLOAD_TELL);
@@ -158,14 +181,8 @@ ngx_http_exam_upload_terminate(ngx_http_exam_upload_t *u, exam_gone_e state)
     u->state = NGX_HTTP_EXAM_UPLOAD_TELLING;
     u->tombstone = state;
 
+    ngx_http_exam_upload_in_time(u);
     ngx_http_exam_upload_task(u, NGX_HTTP_EXAM_UPLOAD_TERMINATE);
-}
-
-
-void
-ngx_http_exam_upload_leave(ngx_http_exam_upload_t *u)
-{
-    ngx_http_exam_upload_drop(u);
 }
 
 
@@ -213,6 +230,10 @@ ngx_http_exam_upload_part_thread(ngx_http_exam_upload_t *u)
 
     case NGX_HTTP_EXAM_UPLOAD_TERMINATE:
         u->rc = ngx_http_exam_part_terminate(&u->writer, u->tombstone);
+        return;
+
+    case NGX_HTTP_EXAM_UPLOAD_SETTLE:
+        u->rc = ngx_http_exam_part_settle(&u->writer);
         return;
 
     case NGX_HTTP_EXAM_UPLOAD_CLOSE:
@@ -293,13 +314,6 @@ ngx_http_exam_upload_wait(ngx_http_exam_upload_t *u)
     ngx_msec_t             ms;
     ngx_http_exam_yield_t  ask;
 
-    if (ngx_http_exam_writer_clock_us() - u->since
-        >= NGX_HTTP_EXAM_UPLOAD_WAIT)
-    {
-        ngx_http_exam_upload_refuse(u, EXAM_ERR_UPLOAD_BUSY);
-        return;
-    }
-
     /* the usual case, without the way through the socket */
 
     if (u->tries == 0) {
@@ -330,9 +344,52 @@ ngx_http_exam_upload_again(ngx_event_t *ev)
 }
 
 
+/* not in time: the request is answered, its task goes on */
+
+static void
+ngx_http_exam_upload_late(ngx_event_t *ev)
+{
+    ngx_connection_t        *c;
+    ngx_http_exam_upload_t  *u = ev->data;
+
+    /* it brings no bytes: hashed and checked soon, or the client's matter */
+
+    if (u->state == NGX_HTTP_EXAM_UPLOAD_RECEIVING
+        || u->state == NGX_HTTP_EXAM_UPLOAD_RECEIVED)
+    {
+        if (u->state == NGX_HTTP_EXAM_UPLOAD_RECEIVED || u->eof) {
+            ngx_add_timer(ev, NGX_HTTP_EXAM_UPLOAD_SLOW);
+        }
+
+        return;
+    }
+
+    c = u->r->connection;
+    ngx_http_set_log_request(c->log, u->r);
+
+    u->settle = 1;
+    u->handlers.refused(u, EXAM_ERR_UPLOAD_BUSY);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* from here on the request's own deed is waited for */
+
+static void
+ngx_http_exam_upload_in_time(ngx_http_exam_upload_t *u)
+{
+    if (u->deadline.timer_set) {
+        ngx_del_timer(&u->deadline);
+    }
+}
+
+
 void
 ngx_http_exam_upload_refuse(ngx_http_exam_upload_t *u, exam_err_e err)
 {
+    ngx_http_exam_upload_in_time(u);
+
     u->state = NGX_HTTP_EXAM_UPLOAD_REFUSED;
     u->handlers.refused(u, err);
 }
@@ -362,6 +419,16 @@ ngx_http_exam_upload_let_go(ngx_http_exam_upload_t *u)
         ngx_http_exam_upload_put(u, u->full);
         u->full = NULL;
         u->last = &u->full;
+    }
+
+    if (u->settle && u->rc >= 0) {
+        u->settle = 0;
+
+        if (ngx_http_exam_upload_post(u, NGX_HTTP_EXAM_UPLOAD_SETTLE)
+            == NGX_OK)
+        {
+            return;
+        }
     }
 
     /* nothing writes any more: who comes next need not wait for the close() */
@@ -418,6 +485,11 @@ ngx_http_exam_upload_yield(const ngx_http_exam_yield_t *ask)
 
 found:
 
+    if (u->state == NGX_HTTP_EXAM_UPLOAD_ENDED) {
+        u->settle = 1;
+        return;
+    }
+
     /*
      * The latest one wins, also of two newcomers; but whose body is all there
      * is answered: nobody has to send it again.
@@ -438,6 +510,8 @@ found:
                   "exam upload is taken over by another request");
 
     ngx_http_exam_count(u->mcf, uploads_taken_over_total, 1);
+
+    u->settle = 1;
 
     ngx_http_exam_upload_post_stream(r);
     ngx_http_exam_upload_drop(u);

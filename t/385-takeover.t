@@ -11,6 +11,7 @@ use MIME::Base64 qw(encode_base64);
 use Time::HiRes qw(sleep time);
 
 use Exam;
+use Exam::Disk;
 use Exam::Trace;
 use Exam::Tus;
 
@@ -276,34 +277,220 @@ SKIP: {
 }
 
 
-# ---- neither is a body that is all there taken over, nor what is being finished
+# ---- a disk that stands still: nobody waits for it longer than for the other
 
-SKIP: {
-    my ($res, $patch);
+my $disk = Exam::Disk->new;
 
-    $url = create();
+# $code goes on a connection of its own each time
 
-    my @lines = traced($worker, ['-e', 'trace=pwrite64', '-e',
-            'inject=pwrite64:delay_enter=500000:when=1'], sub {
-        $c = Exam::Wire->new($server);
-        $c->head(PATCH => $url, $tus->fields(
-            'Upload-Offset' => 0, 'Content-Length' => 1000,
-            'Content-Type' => 'application/offset+octet-stream'));
-        $c->send(substr $body, 0, 1000);
-        eventually(sub { in_flight() == 1000 }) or diag 'it has not arrived';
+sub while_shut {
+    my ($code) = @_;
 
-        $res = $tus->patch($url, 0, 'a rival');
-        $patch = $c->response;
-    });
+    $disk->shut;
+    my $res = $code->();
+    $disk->open;
 
-    skip 'processes cannot be traced here', 2 unless @lines;
-
-    is "$patch->{status} $patch->{headers}{'upload-offset'}", '204 1000',
-        'of two that come at once the first is answered';
-    is "$res->{status} $res->{headers}{'upload-offset'}", '409 1000',
-        'and the other one hears where it stands';
+    return $res;
 }
 
+# what has arrived is durable: nothing is left to be done for an answer
+
+sub settled {
+    my ($url) = @_;
+
+    my $info = part($url, '.info');
+
+    return eventually(sub {
+        return Exam::slurp($info) =~ /"durable_offset":[1-9]/
+               && (stat $info)[2] & 01000;
+    });
+}
+
+for my $workers (1, 3) {
+    my $with = "$workers worker" . ($workers > 1 ? 's' : '');
+
+    $disk->with(sub { start(workers => $workers) });
+
+    # it hangs, and then the disk, too
+
+    my $url = create();
+    my $c = hang($url, 0, substr $body, 0, 700_001);
+    $disk->shut;
+    my $res = $tus->head($url);
+
+    is $res->{status}, 423, "$with, hung: HEAD has an answer nevertheless";
+    is $res->{headers}{'retry-after'}, 1, "$with, hung: soon again";
+    is answers($c), '', "$with, hung: the other one is cut off";
+
+    # whoever comes now waits for the same
+
+    my $info = (stat part($url, '.info'))[1];
+    my %asks = (
+        HEAD => [],
+        DELETE => [],
+        PATCH => ['Upload-Offset' => 700_001, 'Content-Length' => 5,
+                  'Content-Type' => 'application/offset+octet-stream'],
+        POST => ['Upload-Length' => $size, 'Content-Length' => 0,
+                 'Upload-Metadata' => Exam::Tus::metadata(
+                     kind => 'screen', n => $n - 1,
+                     filetype => 'video/webm')]);
+    my @wires = map { [$_, Exam::Wire->new($server)] } qw(HEAD), sort keys %asks;
+
+    for (@wires) {
+        my ($method, $wire) = @$_;
+
+        $wire->head($method, $method eq 'POST' ? $Exam::Tus::Path : $url,
+                    $tus->fields(@{ $asks{$method} }));
+        $wire->send('12345') if $method eq 'PATCH';
+    }
+
+    my $gone = Exam::Wire->new($server);
+    $gone->head(HEAD => $url, $tus->fields);
+    close $gone->{sock};
+
+    for (@wires) {
+        my ($method, $wire) = @$_;
+
+        is $wire->response(head => $method eq 'HEAD')->{status}, 423,
+            "$with, hung: $method waits no longer";
+    }
+
+    is((stat part($url, '.info'))[1], $info, "$with: nothing is durable yet");
+    $disk->open;
+
+    ok settled($url), "$with: the disk goes on, and makes it durable";
+    $info = (stat part($url, '.info'))[1];
+
+    $res = while_shut(sub { $tus->head($url) });
+    is "$res->{status} " . ($res->{headers}{'upload-offset'} // ''),
+        '200 700001', "$with: which is told at once, without the disk";
+
+    is $tus->patch($url, 0, 'x')->{status}, 409,
+        "$with: a wrong offset, too";
+    is((stat part($url, '.info'))[1], $info, "$with: it is durable once");
+
+    is $tus->patch($url, 700_001, substr $body, 700_001)->{status}, 204,
+        "$with: the rest";
+    stored($url, "$with, hung");
+
+    # a write does not end
+
+    $url = create();
+    $disk->shut;
+    $c = hang($url, 0, substr($body, 0, 600_000),
+              sub { in_flight() > 50_000 });
+
+    is $tus->head($url)->{status}, 423, "$with, no write: HEAD";
+    is $tus->delete($url)->{status}, 423, "$with, no write: DELETE";
+    is answers($c), '', "$with, no write: the other one is cut off";
+
+    $disk->open;
+    ok settled($url), "$with: then it is written";
+
+    my $offset = while_shut(sub { $tus->offset($url) });
+
+    cmp_ok $offset, '>', 50_000, "$with: and told without the disk";
+    is -s part($url, '.part'), $offset, "$with: as much as there is";
+    is $tus->patch($url, $offset, substr $body, $offset)->{status}, 204,
+        "$with: it goes on";
+    stored($url, "$with, no write");
+
+    # an append that counts whole or not at all
+
+    $url = create();
+    $tus->patch($url, 0, substr $body, 0, 300_000);
+
+    my $sum = Exam::Tus::checksum(sha1 => substr $body, 300_000);
+
+    $c = Exam::Wire->new($server);
+    $c->head(PATCH => $url, $tus->fields(
+        'Upload-Offset' => 300_000, 'Content-Length' => $size - 300_000,
+        'Upload-Checksum' => $sum,
+        'Content-Type' => 'application/offset+octet-stream'));
+    $c->send(substr $body, 300_000, 400_000);
+    eventually(sub { in_flight() == 400_000 }) or diag 'it has not arrived';
+
+    $disk->shut;
+    is $tus->head($url)->{status}, 423, "$with, with a checksum: HEAD";
+    is answers($c), '', "$with, with a checksum: the other one is cut off";
+    $disk->open;
+
+    ok settled($url), "$with: an append with a checksum goes back";
+    is while_shut(sub { $tus->offset($url) }), 300_000,
+        "$with: to where it began";
+    $tus->delete($url);
+
+    # its owner is dead: the newcomer has to make it durable
+
+    $url = create();
+    $c = hang($url, 0, substr $body, 0, 500_000);
+
+    my %old = map { $_ => 1 } $server->workers;
+
+    kill 'KILL', keys %old;
+    ok eventually(sub {
+        my @now = $server->workers;
+        return @now == $workers && !grep { $old{$_} } @now;
+    }), "$with: processes killed";
+
+    $disk->shut;
+    is $tus->head($url)->{status}, 423, "$with, left by a dead one: HEAD";
+    $disk->open;
+    ok settled($url), "$with: goes on without who has asked";
+    is while_shut(sub { $tus->offset($url) }), -s part($url, '.part'),
+        "$with: and is told without the disk";
+    $tus->delete($url);
+
+    # a process that is on its way out
+
+    $url = create();
+    $c = hang($url, 0, substr $body, 0, 400_000);
+    %old = map { $_ => 1 } $server->workers;
+
+    kill 'HUP', $server->{pid};
+    ok eventually(sub {
+        return $workers == grep { !$old{$_} } $server->workers;
+    }), "$with: a reload";
+
+    $disk->shut;
+    is $tus->head($url)->{status}, 423, "$with: HEAD after it";
+    $disk->open;
+    ok settled($url), "$with: the old process makes it durable";
+    ok eventually(sub { !grep { -e "/proc/$_" } keys %old }),
+        "$with: and leaves";
+    is $tus->offset($url), 400_000, "$with: the new one tells it";
+    $tus->delete($url);
+
+    # a body that is all there is not taken over
+
+    $url = create();
+    $disk->shut;
+
+    $c = Exam::Wire->new($server);
+    $c->head(PATCH => $url, $tus->fields(
+        'Upload-Offset' => 0, 'Content-Length' => 1000,
+        'Content-Type' => 'application/offset+octet-stream'));
+    $c->send(substr $body, 0, 1000);
+    eventually(sub { in_flight() == 1000 }) or diag 'it has not arrived';
+
+    is $tus->patch($url, 0, 'a rival')->{status}, 423,
+        "$with: a rival of a body that is all there";
+    $disk->open;
+
+    $res = $c->response;
+    is "$res->{status} $res->{headers}{'upload-offset'}", '204 1000',
+        "$with: of two that come at once the first is answered";
+
+    $res = $tus->patch($url, 0, 'a rival');
+    is "$res->{status} $res->{headers}{'upload-offset'}", '409 1000',
+        "$with: and the other one hears where it stands";
+}
+
+start(workers => 1, threads => 2);
+eventually(sub { ($worker) = $server->workers; return $worker });
+
+
+# ---- what is being finished is not taken over
 
 SKIP: {
     my ($res, $patch);

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 
@@ -109,6 +110,14 @@ test_told(void)
     tap_is(w.offset, 5, "five bytes are there");
 
     syncs = dir_syncs = 0;
+    tap_is(ngx_http_exam_part_tell(&w), 0, "told by the new owner");
+    tap_is(syncs + dir_syncs, 0, "what the last one has synced");
+
+    closed(&w);
+
+    tap_ok(fchmodat(spool, DIR_ ID ".info", 0600, 0) == 0
+           && acquire(&w, BOOT) == NGX_HTTP_EXAM_PART_OWNED
+           && !ngx_http_exam_part_told(&w), "not known to be synced");
     tap_is(ngx_http_exam_part_tell(&w), 0, "told by the new owner");
     tap_is(syncs, 0, "what the manifest says was synced before it");
     tap_is(dir_syncs, 1, "its name perhaps not");
@@ -254,6 +263,26 @@ test_rolled_back(void)
            && strstr(text, "\"durable_offset\":18"), "and the manifest");
     tap_ok(ngx_http_exam_part_clean(&w), "nothing is left to undo");
     closed(&w);
+
+    /* what is settled need not be told by the next one */
+
+    (void) acquire(&w, OTHER);
+    w.has_check = 1;
+    tap_is(append(&w, "xyz", 3), 0, "bytes with a checksum");
+    tap_is(ngx_http_exam_part_settle(&w), 0, "given up");
+    tap_ok(w.offset == 18 && size_of(DIR_ ID ".part") == 18
+           && ngx_http_exam_part_told(&w), "go back, durably");
+    closed(&w);
+
+    (void) acquire(&w, OTHER);
+    tap_ok(ngx_http_exam_part_told(&w), "the next one has nothing to do");
+    sync_errno = EIO;
+    tap_is(append(&w, "xy", 2), 0, "bytes without one");
+    tap_is(ngx_http_exam_part_settle(&w), -1, "that cannot be synced");
+    sync_errno = 0;
+    tap_is(ngx_http_exam_part_settle(&w), 0, "are not tried again");
+    closed(&w);
+    tap_is(size_of(DIR_ ID ".part"), 18, "but given up");
 }
 
 
