@@ -288,7 +288,10 @@ ngx_http_exam_part_committed(ngx_http_exam_writer_t *w, const struct stat *st)
 }
 
 
-/* by the later one of part and manifest */
+/*
+ * By the later one of part and manifest; what was told goes by the manifest,
+ * whose time a power loss cannot set back, and by whole seconds.
+ */
 
 static int
 ngx_http_exam_part_expired(const ngx_http_exam_writer_t *w,
@@ -298,7 +301,7 @@ ngx_http_exam_part_expired(const ngx_http_exam_writer_t *w,
 
     last = (st->st_mtime > w->info_time) ? st->st_mtime : w->info_time;
 
-    return w->expire != 0 && time(NULL) - last >= w->expire;
+    return w->expire != 0 && time(NULL) - last > w->expire;
 }
 
 

@@ -450,8 +450,7 @@ ngx_http_exam_resume_told(ngx_http_exam_upload_t *u)
 static void
 ngx_http_exam_resume_keep(ngx_http_exam_upload_t *u)
 {
-    ngx_http_exam_intake_keep(u, ngx_http_exam_now()
-                                 + (int64_t) u->mcf->upload_expire);
+    ngx_http_exam_intake_keep(u, (int64_t) ngx_http_exam_resume_end(u) * 1000);
 }
 
 
@@ -601,8 +600,17 @@ ngx_http_exam_resume_expires(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
         return NGX_OK;
     }
 
-    return ngx_http_exam_uploads_time(r, "Upload-Expires", ngx_time()
-                                      + (time_t) u->mcf->upload_expire / 1000);
+    return ngx_http_exam_uploads_time(r, "Upload-Expires",
+                                      ngx_http_exam_resume_end(u));
+}
+
+
+/* to be asked for does not put it off: never before, the sweep goes by this */
+
+time_t
+ngx_http_exam_resume_end(ngx_http_exam_upload_t *u)
+{
+    return u->writer.info_time + (time_t) (u->mcf->upload_expire / 1000);
 }
 
 

@@ -98,6 +98,7 @@ void ngx_http_exam_resume_answer(ngx_http_exam_upload_t *u, exam_err_e err);
 
 ngx_int_t ngx_http_exam_resume_offset(ngx_http_request_t *r,
     ngx_http_exam_upload_t *u);
+time_t ngx_http_exam_resume_end(ngx_http_exam_upload_t *u);
 ngx_int_t ngx_http_exam_resume_expires(ngx_http_request_t *r,
     ngx_http_exam_upload_t *u);
 ngx_int_t ngx_http_exam_resume_digest(ngx_http_request_t *r,

@@ -31,7 +31,8 @@ static ngx_int_t ngx_http_exam_rufh_final(ngx_http_request_t *r,
     ngx_http_exam_upload_t *u);
 static ngx_int_t ngx_http_exam_rufh_complete(ngx_http_request_t *r,
     ngx_uint_t complete);
-static ngx_int_t ngx_http_exam_rufh_limits(ngx_http_request_t *r);
+static ngx_int_t ngx_http_exam_rufh_limits(ngx_http_request_t *r,
+    ngx_http_exam_upload_t *u);
 
 
 const ngx_http_exam_answers_t  ngx_http_exam_rufh_answers = {
@@ -143,7 +144,7 @@ ngx_http_exam_rufh_created(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
         return ngx_http_exam_rufh_final(r, u);
     }
 
-    if (ngx_http_exam_rufh_limits(r) != NGX_OK
+    if (ngx_http_exam_rufh_limits(r, u) != NGX_OK
         || ngx_http_exam_rufh_complete(r, 0) != NGX_OK
         || ngx_http_exam_resume_offset(r, u) != NGX_OK)
     {
@@ -163,7 +164,7 @@ ngx_http_exam_rufh_offset(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
 
     if (ngx_http_exam_resume_offset(r, u) != NGX_OK
         || ngx_http_exam_rufh_complete(r, re->complete) != NGX_OK
-        || ngx_http_exam_rufh_limits(r) != NGX_OK
+        || ngx_http_exam_rufh_limits(r, u) != NGX_OK
         || ngx_http_exam_resume_digest(r, u) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -285,12 +286,23 @@ ngx_http_exam_rufh_complete(ngx_http_request_t *r, ngx_uint_t complete)
 
 
 static ngx_int_t
-ngx_http_exam_rufh_limits(ngx_http_request_t *r)
+ngx_http_exam_rufh_limits(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
 {
-    u_char     memory[NGX_HTTP_EXAM_LIMIT_MAX];
-    ngx_str_t  value;
+    u_char                   memory[NGX_HTTP_EXAM_LIMIT_MAX];
+    time_t                   left;
+    ngx_str_t                value;
+    ngx_http_exam_resume_t  *re;
 
-    value = ngx_http_exam_uploads_limit(r, memory);
+    re = u->data;
+    left = -1;
+
+    /* what is complete does not expire */
+
+    if (!re->complete && !re->elsewhere) {
+        left = ngx_max(ngx_http_exam_resume_end(u) - ngx_time(), 0);
+    }
+
+    value = ngx_http_exam_uploads_limit(r, memory, left);
 
     return ngx_http_exam_uploads_value(r, "Upload-Limit", &value);
 }
@@ -336,7 +348,7 @@ ngx_http_exam_rufh_interim(ngx_http_request_t *r, ngx_http_exam_upload_t *u,
             return;
         }
 
-        value = ngx_http_exam_uploads_limit(r, limit);
+        value = ngx_http_exam_uploads_limit(r, limit, -1);
 
         p = ngx_slprintf(p, last, "Location: %V" CRLF
                          "Upload-Limit: %V" CRLF CRLF, &location, &value);

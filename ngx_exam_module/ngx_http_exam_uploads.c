@@ -379,7 +379,7 @@ ngx_http_exam_uploads_options(ngx_http_request_t *r)
         return rc;
     }
 
-    value = ngx_http_exam_uploads_limit(r, memory);
+    value = ngx_http_exam_uploads_limit(r, memory, -1);
 
     if (ngx_http_exam_cors_preflight(r) == NGX_ERROR
         || ngx_http_exam_header(r, "Tus-Version", &version) != NGX_OK
@@ -419,7 +419,7 @@ ngx_http_exam_uploads_headers(ngx_http_request_t *r, ngx_uint_t status)
             return NGX_OK;
         }
 
-        value = ngx_http_exam_uploads_limit(r, memory);
+        value = ngx_http_exam_uploads_limit(r, memory, -1);
 
         return ngx_http_exam_uploads_value(r, "Upload-Limit", &value);
     }
@@ -592,7 +592,7 @@ ngx_http_exam_uploads_location(ngx_http_request_t *r, exam_str_t id)
 
 
 ngx_str_t
-ngx_http_exam_uploads_limit(ngx_http_request_t *r, u_char *memory)
+ngx_http_exam_uploads_limit(ngx_http_request_t *r, u_char *memory, int64_t age)
 {
     ngx_str_t                   value;
     exam_buf_t                  b;
@@ -602,7 +602,7 @@ ngx_http_exam_uploads_limit(ngx_http_request_t *r, u_char *memory)
 
     exam_buf_init(&b, memory, NGX_HTTP_EXAM_LIMIT_MAX);
     exam_rufh_limit(&b, 0, mcf->max_bytes, -1,
-                    (int64_t) mcf->upload_expire / 1000);
+                    age >= 0 ? age : (int64_t) mcf->upload_expire / 1000);
 
     value.data = memory;
     value.len = exam_buf_len(&b);

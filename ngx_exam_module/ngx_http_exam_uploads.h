@@ -114,9 +114,13 @@ ngx_int_t ngx_http_exam_uploads_url(ngx_http_request_t *r, exam_str_t id,
 ngx_int_t ngx_http_exam_uploads_location(ngx_http_request_t *r,
     exam_str_t id);
 
-/* `Upload-Limit`; memory is the caller's, NGX_HTTP_EXAM_LIMIT_MAX bytes */
+/*
+ * `Upload-Limit`; age: s that are left, -1 of any upload; memory is the
+ * caller's, NGX_HTTP_EXAM_LIMIT_MAX bytes
+ */
 
-ngx_str_t ngx_http_exam_uploads_limit(ngx_http_request_t *r, u_char *memory);
+ngx_str_t ngx_http_exam_uploads_limit(ngx_http_request_t *r, u_char *memory,
+    int64_t age);
 
 
 /* ngx_http_exam_tus.c, ngx_http_exam_rufh.c: of POST and PATCH */

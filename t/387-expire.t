@@ -8,6 +8,7 @@ use lib 't/lib';
 use Test::More;
 use JSON::PP ();
 use MIME::Base64 qw(encode_base64);
+use Time::Piece ();
 
 use Exam;
 use Exam::Trace;
@@ -95,6 +96,39 @@ is $tus->head($info)->{status}, 410, 'one that was deleted: the same';
 my $again = create(700_000);
 is $tus->offset($again), 0, 'another one begins';
 $tus->delete($again);
+
+
+# ---- what is told of it, is kept: by the date and, of the draft, by the age
+
+{
+    my $url = create(700_000);
+    my $when = sub {
+        return Time::Piece->strptime($_[0]{headers}{'upload-expires'},
+                                     '%a, %d %b %Y %H:%M:%S GMT')->epoch;
+    };
+    my $left = sub {
+        my $res = $tus->req('HEAD', $url, { 'Tus-Resumable' => undef,
+            'Upload-Draft-Interop-Version' => 8 });
+        return ($res->{headers}{'upload-limit'} // '') =~ /max-age=(\d+)/
+               ? $1 : -1;
+    };
+
+    age(1800, file($url, '.part'), file($url, '.info'));
+
+    my $at = (stat file($url, '.info'))[9];
+
+    is $when->($tus->head($url)), $at + 3600, 'a HEAD tells when it will expire, and puts'
+        . ' nothing off';
+    cmp_ok $left->(), '<=', 1800, 'nor one of the draft';
+    cmp_ok $left->(), '>', 1700, '... which tells what is left';
+
+    my $expires = $when->($tus->patch($url, 0, 'hello'));
+
+    cmp_ok $expires, '>', $at + 3600, 'bytes put it off';
+    cmp_ok $expires, '<=', (stat file($url, '.info'))[9] + 3600,
+        'to what the sweep goes by';
+    $tus->delete($url);
+}
 
 
 # ---- the sweep: of those nobody asks for, and of old tombstones
