@@ -596,7 +596,7 @@ ngx_http_exam_resume_expires(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
 
     /* what is complete does not expire */
 
-    if (re->complete || re->elsewhere) {
+    if (re->complete || re->elsewhere || u->mcf->upload_expire == 0) {
         return NGX_OK;
     }
 
@@ -610,7 +610,9 @@ ngx_http_exam_resume_expires(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
 time_t
 ngx_http_exam_resume_end(ngx_http_exam_upload_t *u)
 {
-    return u->writer.info_time + (time_t) (u->mcf->upload_expire / 1000);
+    return u->mcf->upload_expire == 0
+           ? (time_t) NGX_MAX_UINT32_VALUE
+           : u->writer.info_time + (time_t) (u->mcf->upload_expire / 1000);
 }
 
 

@@ -176,7 +176,8 @@ ngx_http_exam_resume_create(ngx_http_request_t *r,
     re->created = 1;
 
     there = 0;
-    expires_at = ngx_http_exam_now() + (int64_t) u->mcf->upload_expire;
+    u->writer.info_time = ngx_time();
+    expires_at = (int64_t) ngx_http_exam_resume_end(u) * 1000;
 
     err = ngx_http_exam_resume_manifest(u);
 

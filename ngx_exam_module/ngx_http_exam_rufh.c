@@ -298,7 +298,7 @@ ngx_http_exam_rufh_limits(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
 
     /* what is complete does not expire */
 
-    if (!re->complete && !re->elsewhere) {
+    if (!re->complete && !re->elsewhere && u->mcf->upload_expire != 0) {
         left = ngx_max(ngx_http_exam_resume_end(u) - ngx_time(), 0);
     }
 

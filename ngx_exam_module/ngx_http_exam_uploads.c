@@ -601,8 +601,11 @@ ngx_http_exam_uploads_limit(ngx_http_request_t *r, u_char *memory, int64_t age)
     mcf = ngx_http_exam_main_conf(r);
 
     exam_buf_init(&b, memory, NGX_HTTP_EXAM_LIMIT_MAX);
-    exam_rufh_limit(&b, 0, mcf->max_bytes, -1,
-                    age >= 0 ? age : (int64_t) mcf->upload_expire / 1000);
+    if (age < 0 && mcf->upload_expire != 0) {
+        age = (int64_t) mcf->upload_expire / 1000;
+    }
+
+    exam_rufh_limit(&b, 0, mcf->max_bytes, -1, age);
 
     value.data = memory;
     value.len = exam_buf_len(&b);

@@ -172,6 +172,27 @@ is $c->response->{status}, 204, 'one that is being received does not expire';
 eventually(sub { ($worker) = $server->workers; return $worker });
 
 
+# ---- where nothing expires, nothing is told of it
+
+start(exam_upload_expire => '0');
+
+{
+    my $url = create(700_000);
+    my $res = $tus->head($url);
+
+    is $res->{status}, 200, 'exam_upload_expire 0';
+    is $res->{headers}{'upload-expires'}, undef, 'no time is told';
+
+    $res = $tus->req('HEAD', $url, { 'Tus-Resumable' => undef,
+                                     'Upload-Draft-Interop-Version' => 8 });
+    is $res->{headers}{'upload-limit'} =~ s/max-size=\d+/max-size=N/r,
+        'min-size=0, max-size=N', 'no age either';
+    $tus->delete($url);
+}
+
+start(exam_upload_expire => '1h');
+
+
 # ---- a disk that fails: the prefix, the answer, and that it goes on
 
 for (['pwrite64', 'ENOSPC', 507, 'disk_full'],
