@@ -17,6 +17,7 @@ my $server = Exam::server(http => Exam::http_lines(
 my $url = $server->url;
 my $problem = 'https://iana.org/assignments/http-problem-types#';
 my $limit = 'min-size=0, max-size=33554432, max-age=86400';
+my $left = qr/^min-size=0,\ max-size=33554432,\ max-age=86[34]\d\d$/x;
 my $data = join '', map { sha256($_) } 1 .. 8192;       # 256 KB
 
 Exam::load_exam('30', students => { map { sprintf('S%03d', $_) => {} }
@@ -105,7 +106,7 @@ subtest 'R03: 104 tells the upload before its body is read; 100 comes too'
     is $res->{reason}, 'Upload Resumption Supported', 'the reason';
     like $res->{headers}{location},
         qr{\Ahttp://localhost/api/v1/uploads/t1-[0-9a-f]{32}\z}, 'Location';
-    is $res->{headers}{'upload-limit'}, $limit, 'Upload-Limit';
+    like $res->{headers}{'upload-limit'}, $left, 'Upload-Limit';
     is $res->{headers}{'upload-offset'}, undef, 'no offset';
 
     my $path = Exam::Tus::path($res);
@@ -140,7 +141,7 @@ subtest 'R04: a creation with all, with a part' => sub {
     $res = create($c, 1, '?0', 'hello');
     is $res->{status}, 201, 'a part';
     is $res->{headers}{'upload-complete'}, '?0', 'a part: Upload-Complete';
-    is $res->{headers}{'upload-limit'}, $limit, 'a part: Upload-Limit';
+    like $res->{headers}{'upload-limit'}, $left, 'a part: Upload-Limit';
     is $res->{headers}{'upload-offset'}, 5, 'a part: Upload-Offset';
     like $res->{headers}{location}, qr{\Ahttp://localhost/},
         'a part: Location';
@@ -180,7 +181,7 @@ subtest 'R06: HEAD and GET tell offset, completeness, length and limits'
         is $h->{'upload-offset'}, 5, 'Upload-Offset';
         is $h->{'upload-complete'}, '?0', 'Upload-Complete';
         is $h->{'upload-length'}, 11, 'Upload-Length';
-        is $h->{'upload-limit'}, $limit, 'Upload-Limit';
+        like $h->{'upload-limit'}, $left, 'Upload-Limit';
         is $h->{'cache-control'}, 'no-store', 'Cache-Control';
     }
 
