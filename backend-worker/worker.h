@@ -351,9 +351,9 @@ void worker_store(void *data, size_t i, uint8_t *buffer);
 
 void worker_store_sync(worker_t *w);
 
-/* removes the second file of a double */
+/* removes the second file of a double, durably; -1: not, logged */
 
-void worker_store_remove(worker_t *w, const worker_item_t *item);
+int worker_store_remove(worker_t *w, const worker_item_t *item);
 
 
 /* writes the side-car anew with the variant the row was given; 0 or -1 */

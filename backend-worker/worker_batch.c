@@ -168,8 +168,10 @@ worker_batch_release(worker_t *w)
             continue;
         }
 
-        if (item->state == WORKER_DOUBLE && item->parsed) {
-            worker_store_remove(w, item);
+        if (item->state == WORKER_DOUBLE && item->parsed
+            && worker_store_remove(w, item) == -1)
+        {
+            continue;
         }
 
         (void) worker_claim_release(w, item);

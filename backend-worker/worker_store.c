@@ -50,6 +50,7 @@ static int worker_store_bytes(worker_item_t *item, int in, int out,
 static int worker_store_sidecar(worker_t *w, worker_item_t *item);
 static void worker_store_touch(worker_dirs_t *dirs, const char *name);
 static void worker_store_sync_one(void *data, size_t i, uint8_t *buffer);
+static int worker_store_sync_dir(int store, const char *name);
 static bool worker_store_synced(const worker_dirs_t *dirs, const char *name);
 
 
@@ -315,20 +316,9 @@ worker_store_sidecar(worker_t *w, worker_item_t *item)
 int
 worker_store_note(worker_t *w, worker_item_t *item)
 {
-    int  fd, rc;
-
-    rc = worker_store_sidecar(w, item);
-
-    if (rc == 0) {
-        fd = openat(w->store, item->dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-        rc = fd != -1 ? fsync(fd) : -1;
-
-        if (fd != -1) {
-            close(fd);
-        }
-    }
-
-    if (rc == -1) {
+    if (worker_store_sidecar(w, item) == -1
+        || worker_store_sync_dir(w->store, item->dir) == -1)
+    {
         exam_log(EXAM_LOG_ERROR, "store", errno,
                  "cannot note the variant of \"%s\"", item->id);
         return -1;
@@ -430,7 +420,6 @@ worker_store_touch(worker_dirs_t *dirs, const char *name)
 static void
 worker_store_sync_one(void *data, size_t i, uint8_t *buffer)
 {
-    int             fd;
     worker_dir_t   *dir;
     worker_dirs_t  *dirs;
 
@@ -439,17 +428,31 @@ worker_store_sync_one(void *data, size_t i, uint8_t *buffer)
     dirs = data;
     dir = &dirs->dirs[dirs->first + i];
 
-    fd = openat(dirs->store, dir->name, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-
-    if (fd == -1 || fsync(fd) == -1) {
+    if (worker_store_sync_dir(dirs->store, dir->name) == -1) {
         dir->err = errno;
         exam_log(EXAM_LOG_ERROR, "store", dir->err, "cannot sync \"%s\"",
                  dir->name);
     }
+}
 
-    if (fd != -1) {
-        close(fd);
+
+static int
+worker_store_sync_dir(int store, const char *name)
+{
+    int  fd, rc, err;
+
+    fd = openat(store, name, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (fd == -1) {
+        return -1;
     }
+
+    rc = fsync(fd);
+    err = errno;
+    close(fd);
+    errno = err;
+
+    return rc;
 }
 
 
@@ -477,18 +480,35 @@ worker_store_synced(const worker_dirs_t *dirs, const char *name)
 }
 
 
-/* the row under which the content is kept names another file */
+/*
+ * The row under which the content is kept names another file.  Once the
+ * manifest is gone nothing would remove this one, which a power loss could
+ * bring back: so its end is synced first.
+ */
 
-void
+int
 worker_store_remove(worker_t *w, const worker_item_t *item)
 {
-    if (unlinkat(w->store, item->sidecar, 0) == -1 && errno != ENOENT) {
-        exam_log(EXAM_LOG_ERROR, "store", errno, "cannot remove \"%s\"",
-                 item->sidecar);
+    int  i;
+
+    const char  *names[] = { item->sidecar, item->path };
+
+    for (i = 0; i < 2; i++) {
+
+        if (unlinkat(w->store, names[i], 0) == -1 && errno != ENOENT) {
+            exam_log(EXAM_LOG_ERROR, "store", errno, "cannot remove \"%s\"",
+                     names[i]);
+            return -1;
+        }
     }
 
-    if (unlinkat(w->store, item->path, 0) == -1 && errno != ENOENT) {
-        exam_log(EXAM_LOG_ERROR, "store", errno, "cannot remove \"%s\"",
-                 item->path);
+    /* ENOENT: the folder was never made */
+
+    if (worker_store_sync_dir(w->store, item->dir) == -1 && errno != ENOENT) {
+        exam_log(EXAM_LOG_ERROR, "store", errno, "cannot sync \"%s\"",
+                 item->dir);
+        return -1;
     }
+
+    return 0;
 }

@@ -23,15 +23,21 @@ my $m = offer(data => media('webm'), n => 0, student => 'O01');
 local $ENV{ASAN_OPTIONS} = join ':', grep { defined } $ENV{ASAN_OPTIONS},
                                      'detect_leaks=0';
 
-my ($rc) = Exam::run('strace', '-f', '-y', '-s', 96, '-o', $trace, '-e',
-    'trace=rename,renameat,renameat2,unlink,unlinkat,fsync,fdatasync,mkdirat,'
-    . 'write,sendto,sendmsg,writev', Exam::bin('exam-worker'), '--config',
-    Exam::dir() . '/exam.ini', '--once');
+my @lines;
 
-is($rc, 0, 'one pass under strace');
+sub traced_pass {
+    my ($rc) = Exam::run('strace', '-f', '-y', '-s', 96, '-o', $trace, '-e',
+        'trace=rename,renameat,renameat2,unlink,unlinkat,fsync,fdatasync,'
+        . 'mkdirat,write,sendto,sendmsg,writev', Exam::bin('exam-worker'),
+        '--config', Exam::dir() . '/exam.ini', '--once');
+
+    is($rc, 0, 'one pass under strace');
+    @lines = split /\n/, Exam::Process::slurp($trace);
+    return;
+}
+
+traced_pass();
 ok(row($m), 'stores the upload');
-
-my @lines = split /\n/, Exam::Process::slurp($trace);
 
 # the number of the only line that matches
 sub at {
@@ -80,5 +86,20 @@ between('the folder of the exam is synced',
         qr/fsync\(\d+<[^>]*\/recordings\/30>/, '', 'the row');
 between('the ledger is settled', qr/EVALSHA.*seg:O01/,
         'the manifest removed', 'the doorbell');
+
+# ---- the same content again: no power loss leaves its file without a row
+
+my $d = offer(data => Exam::Process::slurp(glob Exam::recordings()
+              . '/30/O01/*.webm'), n => 0, student => 'O01');
+
+traced_pass();
+is(row($d), undef, 'a double has no row');
+
+my $gone = at('its file removed',
+              qr/unlinkat\(.*O01\/[^"]*$d->{id}\.webm", 0\) = 0/);
+my $released = at('its manifest removed', qr/unlinkat.*work\/$d->{id}\.info/);
+
+ok((grep { $lines[$_] =~ qr/fsync\(\d+<.*\/30\/O01>/ } $gone .. $released),
+   'which is synced before its manifest goes');
 
 done_testing();
