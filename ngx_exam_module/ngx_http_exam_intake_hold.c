@@ -150,9 +150,10 @@ ngx_http_exam_intake_waiting(exam_buf_t *b, const ngx_http_exam_held_t *held,
     ngx_uint_t n, exam_str_t name, ngx_uint_t also)
 {
     int64_t     left;
+    uint32_t    soonest;
     ngx_uint_t  i;
 
-    left = INT64_MAX;
+    soonest = NGX_MAX_UINT32_VALUE;
 
     if (also) {
         exam_buf_lit(b, ", ");
@@ -168,19 +169,26 @@ ngx_http_exam_intake_waiting(exam_buf_t *b, const ngx_http_exam_held_t *held,
 
         exam_buf_char(b, ' ');
         exam_buf_uint(b, held[i].n);
-        left = ngx_min(left, (int64_t) held[i].expires - ngx_time());
+        soonest = ngx_min(soonest, held[i].expires);
     }
-
-    left = ngx_max(left, 1);
 
     if (n == 1) {
-        exam_buf_lit(b, " waits for the rest: go on with it, DELETE it,");
+        exam_buf_lit(b, " waits for the rest: go on with it, or DELETE it");
 
     } else {
-        exam_buf_lit(b, " wait for the rest: go on with them, DELETE them,");
+        exam_buf_lit(b, " wait for the rest: go on with them, or DELETE them");
     }
 
-    exam_buf_lit(b, " or wait ");
+    if (soonest == NGX_MAX_UINT32_VALUE) {
+
+        /* exam_upload_expire 0 */
+
+        return NGX_HTTP_EXAM_INTAKE_LATER;
+    }
+
+    left = ngx_max((int64_t) soonest - ngx_time(), 1);
+
+    exam_buf_lit(b, ", or wait ");
     exam_buf_int(b, left);
     exam_buf_lit(b, " s");
 
@@ -222,7 +230,8 @@ ngx_http_exam_intake_members(ngx_http_exam_upload_t *u,
         exam_buf_lit(&b, ",\"id\":\"");
         ngx_http_exam_upload_id(&b, u->mcf, held[i].id);
         exam_buf_lit(&b, "\",\"expires_at\":");
-        exam_buf_int(&b, (int64_t) held[i].expires * 1000);
+        ngx_http_exam_time_json(&b, held[i].expires == NGX_MAX_UINT32_VALUE
+                                    ? 0 : (int64_t) held[i].expires * 1000);
         exam_buf_char(&b, '}');
     }
 

@@ -349,6 +349,16 @@ subtest 'all places are taken: which, and what to do' => sub {
     is $wire->response->{status}, 201, 'it ends';
     is put($tus, 3, 'x')->{status}, 201, 'its place is free';
 
+    my $ever = node_at('n4', @limits, exam_upload_expire => '0');
+    my $stays = candidate(at => $ever);
+
+    $stays->create(5, segment($_)) for 4, 7;
+    $res = $stays->post({ 'Upload-Length' => 5, segment(2) });
+    is_problem $res, 503, 'too_many_uploads', 'of those that never expire';
+    like $res->{json}{detail}, qr/: screen 4, 7 wait .* or DELETE them\z/,
+        'told';
+    is $res->{json}{open}[0]{expires_at}, undef, 'there is no time to wait for';
+
     my @file = map { $tus->create(5) } 0, 1;
     $res = $tus->post({ 'Upload-Length' => 5 });
     is_problem $res, 503, 'too_many_uploads', 'attachments';
