@@ -17,7 +17,6 @@ static bool exam_digest_decode(exam_str_t value, uint8_t out[EXAM_HASH_LEN]);
 
 
 #define EXAM_DIGEST_DIGITS      44      /* of 32 bytes in base64 */
-#define EXAM_DIGEST_WEIGHT_MAX  10
 
 
 exam_digest_e
@@ -48,40 +47,6 @@ exam_digest_parse(exam_str_t field, uint8_t sha256[EXAM_HASH_LEN])
                 return EXAM_DIGEST_MALFORMED;
             }
 
-            found = EXAM_DIGEST_SHA256;
-        }
-    }
-
-    return found;
-}
-
-
-exam_digest_e
-exam_digest_want(exam_str_t field, unsigned *weight)
-{
-    int64_t        value;
-    exam_sfv_t     f;
-    exam_str_t     key;
-    exam_digest_e  found;
-
-    found = EXAM_DIGEST_NONE;
-
-    exam_sfv_init(&f, field);
-
-    while (f.pos < f.end) {
-
-        if (!exam_sfv_key(&f, &key)
-            || !exam_sfv_skip(&f, '=')
-            || !exam_sfv_int(&f, &value)
-            || value < 0 || value > EXAM_DIGEST_WEIGHT_MAX
-            || !exam_sfv_parameters(&f)
-            || !exam_sfv_next(&f))
-        {
-            return EXAM_DIGEST_MALFORMED;
-        }
-
-        if (exam_str_eq(key, exam_str("sha-256"))) {
-            *weight = (unsigned) value;
             found = EXAM_DIGEST_SHA256;
         }
     }

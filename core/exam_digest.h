@@ -1,8 +1,7 @@
 
 /*
- * The fields of RFC 9530, structured dictionaries (RFC 9651): Content-Digest
- * and Repr-Digest of byte sequences, Want-Repr-Digest of preferences.  Pure,
- * any thread.
+ * Fields of RFC 9530, structured dictionaries (RFC 9651) of byte sequences:
+ * Content-Digest and Repr-Digest.  Pure, any thread.
  */
 
 
@@ -27,13 +26,6 @@ typedef enum {
 
 exam_digest_e exam_digest_parse(exam_str_t field,
     uint8_t sha256[EXAM_HASH_LEN]);
-
-/*
- * Want-Repr-Digest, Want-Content-Digest: how much sha-256 is wanted, 10 most, 0
- * not at all; set with _SHA256 only.
- */
-
-exam_digest_e exam_digest_want(exam_str_t field, unsigned *weight);
 
 
 #endif /* EXAM_DIGEST_H_INCLUDED */

@@ -19,9 +19,6 @@ static bool exam_sfv_alpha(uint8_t c);
 static void exam_rufh_member(exam_buf_t *b, const char *key, int64_t value);
 
 
-#define EXAM_SFV_DIGITS  15
-
-
 void
 exam_sfv_init(exam_sfv_t *f, exam_str_t field)
 {
@@ -56,17 +53,6 @@ exam_sfv_boolean(exam_str_t field, bool *value)
     }
 
     return exam_sfv_end(&f);
-}
-
-
-bool
-exam_sfv_integer(exam_str_t field, int64_t *value)
-{
-    exam_sfv_t  f;
-
-    exam_sfv_init(&f, field);
-
-    return exam_sfv_int(&f, value) && exam_sfv_end(&f);
 }
 
 
@@ -137,34 +123,6 @@ exam_sfv_key(exam_sfv_t *f, exam_str_t *key)
     *key = exam_str_make(start, (size_t) (f->pos - start));
 
     return key->len > 0;
-}
-
-
-/* [ "-" ] 1*15DIGIT; the point of a Decimal is left to refuse */
-
-bool
-exam_sfv_int(exam_sfv_t *f, int64_t *value)
-{
-    bool            negative;
-    int64_t         n;
-    const uint8_t  *start;
-
-    negative = exam_sfv_skip(f, '-');
-    start = f->pos;
-    n = 0;
-
-    while (f->pos < f->end && *f->pos >= '0' && *f->pos <= '9') {
-
-        if (f->pos - start == EXAM_SFV_DIGITS) {
-            return false;
-        }
-
-        n = n * 10 + (*f->pos++ - '0');
-    }
-
-    *value = negative ? -n : n;
-
-    return f->pos > start;
 }
 
 

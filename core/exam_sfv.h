@@ -1,8 +1,8 @@
 
 /*
  * Structured fields (RFC 9651) as far as requests for uploads use them: items
- * that are a Boolean or an Integer, the parts of dictionaries, and Upload-Limit
- * of the resumable uploads of the IETF.  Pure, any thread.
+ * that are a Boolean, the parts of dictionaries, and Upload-Limit of the
+ * resumable uploads of the IETF.  Pure, any thread.
  */
 
 
@@ -30,7 +30,6 @@ typedef struct {
  */
 
 bool exam_sfv_boolean(exam_str_t field, bool *value);
-bool exam_sfv_integer(exam_str_t field, int64_t *value);
 
 
 /* parts of a field, for parsers of dictionaries; false: it is not there */
@@ -46,10 +45,6 @@ void exam_sfv_spaces(exam_sfv_t *f);
 bool exam_sfv_skip(exam_sfv_t *f, uint8_t c);
 
 bool exam_sfv_key(exam_sfv_t *f, exam_str_t *key);
-
-/* 1 to 15 digits, maybe with a minus */
-
-bool exam_sfv_int(exam_sfv_t *f, int64_t *value);
 
 /* the digits between the colons, of base64's alphabet; not decoded */
 

@@ -23,6 +23,7 @@ static bool exam_tus_pair(const uint8_t **pos, const uint8_t *end,
     exam_tus_pair_t *pair);
 static bool exam_tus_known(exam_tus_metadata_t *m, const exam_tus_pair_t *pair,
     uint8_t *memory);
+static exam_str_t exam_tus_name(exam_str_t key);
 static bool exam_tus_kind(exam_tus_metadata_t *m, exam_str_t value,
     uint8_t *memory);
 static void exam_tus_type(exam_tus_metadata_t *m, exam_str_t value,
@@ -95,6 +96,7 @@ exam_tus_metadata(exam_str_t v, uint8_t *memory, exam_tus_metadata_t *m)
         }
 
         if (!exam_tus_known(m, &pairs[i], memory)) {
+            m->wrong = exam_tus_name(pairs[i].key);
             return EXAM_ERR_BAD_METADATA;
         }
     }
@@ -242,6 +244,25 @@ exam_tus_known(exam_tus_metadata_t *m, const exam_tus_pair_t *pair,
     }
 
     return true;
+}
+
+
+/* of those whose value can be wrong */
+
+static exam_str_t
+exam_tus_name(exam_str_t key)
+{
+    size_t  i;
+
+    static const char  *names[] = { "kind", "n", "started_at", "duration_ms" };
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (exam_str_eq(key, exam_str_make(names[i], strlen(names[i])))) {
+            return exam_str_make(names[i], strlen(names[i]));
+        }
+    }
+
+    return exam_str("");
 }
 
 

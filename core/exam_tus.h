@@ -32,6 +32,8 @@ typedef struct {
     uint32_t    n;                  /* 0..EXAM_SEGMENT_MAX */
     int64_t     started_at;         /* ms, -1: not given */
     int64_t     duration_ms;        /* -1: not given */
+    exam_str_t  wrong;              /* _BAD_METADATA: our name of the key, a */
+                                    /* constant; empty: the form is */
 } exam_tus_metadata_t;
 
 

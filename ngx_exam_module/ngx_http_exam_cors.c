@@ -26,7 +26,8 @@
     "Upload-Offset, Location, Upload-Length, Tus-Version, Tus-Resumable, "    \
     "Tus-Max-Size, Tus-Extension, Tus-Checksum-Algorithm, Upload-Metadata, "  \
     "Upload-Defer-Length, Upload-Concat, Upload-Complete, Upload-Expires, "   \
-    "Upload-Limit, Upload-Draft-Interop-Version, Repr-Digest, Retry-After"
+    "Upload-Limit, Upload-Draft-Interop-Version, Repr-Digest, Link, "        \
+    "Retry-After"
 
 
 static ngx_int_t ngx_http_exam_cors_field(ngx_http_request_t *r,

@@ -10,6 +10,8 @@
 #include "ngx_http_exam_uploads.h"
 
 
+static void ngx_http_exam_status_line(ngx_http_request_t *r,
+    ngx_uint_t status);
 static void ngx_http_exam_body_ready(ngx_http_request_t *r);
 static void ngx_http_exam_known_json(exam_buf_t *b, bool value, bool known);
 static ngx_int_t ngx_http_exam_body_join(ngx_http_request_t *r,
@@ -182,6 +184,32 @@ ngx_http_exam_empty(ngx_http_request_t *r, ngx_uint_t status)
 }
 
 
+/* of those that nginx has no words for */
+
+static void
+ngx_http_exam_status_line(ngx_http_request_t *r, ngx_uint_t status)
+{
+    ngx_uint_t  i;
+
+    static const ngx_str_t  lines[] = {
+        ngx_string("422 Unprocessable Content"),
+        ngx_string("423 Locked"),
+        ngx_string("431 Request Header Fields Too Large"),
+        ngx_string("460 Checksum Mismatch")
+    };
+
+    for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        if ((ngx_uint_t) ngx_atoi(lines[i].data, 3) == status) {
+            r->headers_out.status_line = lines[i];
+
+            /* or that of error_page takes its place, without words */
+
+            r->err_status = 0;
+        }
+    }
+}
+
+
 ngx_int_t
 ngx_http_exam_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
     u_char *data, size_t len)
@@ -192,8 +220,6 @@ ngx_http_exam_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
     ngx_http_exam_main_conf_t  *mcf;
 
     static ngx_str_t  cache = ngx_string("no-store");
-    static ngx_str_t  locked = ngx_string("423 Locked");
-    static ngx_str_t  mismatch = ngx_string("460 Checksum Mismatch");
 
     mcf = ngx_http_exam_main_conf(r);
     ngx_http_exam_count(mcf, requests_total, 1);
@@ -205,14 +231,7 @@ ngx_http_exam_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* nginx does not know them */
-
-    if (status == 423) {
-        r->headers_out.status_line = locked;
-
-    } else if (status == 460) {
-        r->headers_out.status_line = mismatch;
-    }
+    ngx_http_exam_status_line(r, status);
 
     r->headers_out.status = status;
     r->headers_out.content_length_n = len;

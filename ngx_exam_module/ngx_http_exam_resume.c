@@ -553,6 +553,10 @@ ngx_http_exam_resume_send(ngx_http_request_t *r, ngx_http_exam_upload_t *u,
         return ngx_http_exam_problem(r, err, NULL);
     }
 
+    if (ngx_http_exam_uploads_link(r, &u->writer.manifest) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     switch (re->method) {
 
     case NGX_HTTP_POST:
@@ -647,9 +651,27 @@ ngx_http_exam_resume_digest(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
 ngx_int_t
 ngx_http_exam_resume_mismatch(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
 {
-    if (ngx_http_exam_resume_offset(r, u) != NGX_OK) {
+    u_char                  *p;
+    int64_t                  offset;
+    ngx_http_exam_ctx_t     *ctx;
+    ngx_http_exam_resume_t  *re;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
+    re = u->data;
+    offset = re->complete ? re->bytes : u->writer.manifest.durable_offset;
+
+    p = ngx_pnalloc(r->pool, sizeof(",\"expected-offset\":"
+                                    ",\"provided-offset\":")
+                             + 2 * NGX_INT64_LEN);
+
+    if (p == NULL || ngx_http_exam_resume_offset(r, u) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    ctx->members.data = p;
+    ctx->members.len = ngx_sprintf(p, ",\"expected-offset\":%L"
+                                   ",\"provided-offset\":%L",
+                                   offset, re->up->offset) - p;
 
     return ngx_http_exam_problem(r, EXAM_ERR_OFFSET_MISMATCH, NULL);
 }

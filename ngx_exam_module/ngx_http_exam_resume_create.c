@@ -14,8 +14,8 @@
 
 static exam_err_e ngx_http_exam_resume_number(ngx_http_request_t *r,
     ngx_http_exam_uploads_t *up);
-static exam_str_t ngx_http_exam_resume_type(ngx_http_request_t *r,
-    ngx_http_exam_uploads_t *up);
+static exam_err_e ngx_http_exam_resume_type(ngx_http_request_t *r,
+    ngx_http_exam_uploads_t *up, exam_str_t *type);
 static exam_err_e ngx_http_exam_resume_manifest(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_resume_there(ngx_http_exam_upload_t *u,
     exam_str_t id, int64_t length);
@@ -57,6 +57,7 @@ ngx_http_exam_resume_segment(ngx_http_request_t *r,
         i = exam_kind_find(&mcf->kinds, up->meta.kind);
 
         if (i < 0) {
+            (void) ngx_http_exam_recordings_kind(r, 1);
             return EXAM_ERR_BAD_METADATA;
         }
 
@@ -69,7 +70,10 @@ ngx_http_exam_resume_segment(ngx_http_request_t *r,
         return err;
     }
 
-    up->seg.content_type = ngx_http_exam_resume_type(r, up);
+    err = ngx_http_exam_resume_type(r, up, &up->seg.content_type);
+    if (err != EXAM_OK) {
+        return err;
+    }
 
     err = ngx_http_exam_intake_check(r, &up->seg, up->length);
     if (err != EXAM_OK) {
@@ -122,28 +126,55 @@ ngx_http_exam_resume_number(ngx_http_request_t *r,
 
     up->seg.n = (uint32_t) n;
 
-    return n < 0 ? EXAM_ERR_BAD_METADATA : EXAM_OK;
+    return n < 0 ? ngx_http_exam_tell(r, EXAM_ERR_BAD_METADATA,
+                                      "n is missing")
+                 : EXAM_OK;
 }
 
 
 /* of what is uploaded; a request of tus has one of its own */
 
-static exam_str_t
-ngx_http_exam_resume_type(ngx_http_request_t *r, ngx_http_exam_uploads_t *up)
+static exam_err_e
+ngx_http_exam_resume_type(ngx_http_request_t *r, ngx_http_exam_uploads_t *up,
+    exam_str_t *type)
 {
-    exam_str_t  type;
-    ngx_str_t  *value;
+    u_char     *src, *dst;
+    ngx_str_t   arg, *value;
 
-    type = up->meta.filetype;
+    *type = up->meta.filetype;
 
-    if (type.len == 0 && up->dialect == NGX_HTTP_EXAM_RUFH
+    if (type->len > 0) {
+        return EXAM_OK;
+    }
+
+    if (ngx_http_arg(r, (u_char *) "filetype", 8, &arg) == NGX_OK) {
+
+        dst = ngx_pnalloc(r->pool, arg.len);
+        if (dst == NULL) {
+            return EXAM_ERR_INTERNAL;
+        }
+
+        *type = exam_str_make(dst, 0);
+        src = arg.data;
+
+        ngx_unescape_uri(&dst, &src, arg.len, 0);
+
+        type->len = dst - type->data;
+
+        return exam_type_valid(*type)
+               ? EXAM_OK
+               : ngx_http_exam_tell(r, EXAM_ERR_BAD_ARGUMENT,
+                                    "filetype is a media type");
+    }
+
+    if (up->dialect == NGX_HTTP_EXAM_RUFH
         && r->headers_in.content_type != NULL)
     {
         value = &r->headers_in.content_type->value;
-        type = exam_str_make(value->data, value->len);
+        *type = exam_str_make(value->data, value->len);
     }
 
-    return type;
+    return EXAM_OK;
 }
 
 

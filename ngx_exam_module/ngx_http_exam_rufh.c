@@ -49,7 +49,8 @@ ngx_http_exam_rufh_check(ngx_http_request_t *r, ngx_http_exam_uploads_t *up)
     bool  complete;
 
     if (!exam_sfv_boolean(up->f.complete, &complete)) {
-        return EXAM_ERR_BAD_UPLOAD_HEADER;
+        return ngx_http_exam_tell(r, EXAM_ERR_BAD_UPLOAD_HEADER,
+                                  "Upload-Complete is ?0 or ?1");
     }
 
     up->complete = complete;
@@ -57,7 +58,8 @@ ngx_http_exam_rufh_check(ngx_http_request_t *r, ngx_http_exam_uploads_t *up)
                               exam_str(NGX_HTTP_EXAM_RUFH_VERSION));
 
     if (up->length > EXAM_SFV_INT_MAX || up->offset > EXAM_SFV_INT_MAX) {
-        return EXAM_ERR_BAD_UPLOAD_HEADER;
+        return ngx_http_exam_tell(r, EXAM_ERR_BAD_UPLOAD_HEADER, "at most %L",
+                                  (int64_t) EXAM_SFV_INT_MAX);
     }
 
     return (up->method == NGX_HTTP_POST) ? ngx_http_exam_rufh_create(r, up)
@@ -68,10 +70,6 @@ ngx_http_exam_rufh_check(ngx_http_request_t *r, ngx_http_exam_uploads_t *up)
 static exam_err_e
 ngx_http_exam_rufh_create(ngx_http_request_t *r, ngx_http_exam_uploads_t *up)
 {
-    if (up->f.metadata.data == NULL) {
-        up->f.metadata = exam_str("");
-    }
-
     if (up->complete && up->content >= 0) {
 
         if (up->length >= 0 && up->length != up->content) {
@@ -85,7 +83,7 @@ ngx_http_exam_rufh_create(ngx_http_request_t *r, ngx_http_exam_uploads_t *up)
         return EXAM_ERR_UPLOAD_LENGTH;
     }
 
-    return exam_tus_metadata(up->f.metadata, up->memory, &up->meta);
+    return ngx_http_exam_uploads_metadata(r, up);
 }
 
 
@@ -95,25 +93,24 @@ ngx_http_exam_rufh_append(ngx_http_request_t *r, ngx_http_exam_uploads_t *up)
     size_t      len;
     ngx_str_t  *value;
 
-    if (r->headers_in.content_type == NULL) {
-        return EXAM_ERR_UNSUPPORTED_TYPE;
-    }
-
-    value = &r->headers_in.content_type->value;
+    value = (r->headers_in.content_type != NULL)
+            ? &r->headers_in.content_type->value : NULL;
     len = sizeof(NGX_HTTP_EXAM_RUFH_TYPE) - 1;
 
-    if (value->len < len
+    if (value == NULL || value->len < len
         || ngx_strncasecmp(value->data, (u_char *) NGX_HTTP_EXAM_RUFH_TYPE,
                            len)
            != 0
         || (value->len > len && value->data[len] != ';'
             && value->data[len] != ' '))
     {
-        return EXAM_ERR_UNSUPPORTED_TYPE;
+        return ngx_http_exam_tell(r, EXAM_ERR_UNSUPPORTED_TYPE,
+                                  "Content-Type is " NGX_HTTP_EXAM_RUFH_TYPE);
     }
 
     if (up->offset < 0) {
-        return EXAM_ERR_BAD_UPLOAD_HEADER;
+        return ngx_http_exam_tell(r, EXAM_ERR_BAD_UPLOAD_HEADER,
+                                  "Upload-Offset is missing");
     }
 
     if (up->complete && up->content >= 0) {
@@ -206,26 +203,9 @@ ngx_http_exam_rufh_appended(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
 static ngx_int_t
 ngx_http_exam_rufh_mismatch(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
 {
-    u_char                  *p;
-    ngx_http_exam_ctx_t     *ctx;
-    ngx_http_exam_resume_t  *re;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_exam_module);
-    re = u->data;
-
-    p = ngx_pnalloc(r->pool, sizeof(",\"expected-offset\":"
-                                    ",\"provided-offset\":")
-                             + 2 * NGX_INT64_LEN);
-
-    if (p == NULL || ngx_http_exam_rufh_complete(r, 0) != NGX_OK) {
+    if (ngx_http_exam_rufh_complete(r, 0) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    ctx->members.data = p;
-    ctx->members.len = ngx_sprintf(p, ",\"expected-offset\":%L"
-                                   ",\"provided-offset\":%L",
-                                   u->writer.manifest.durable_offset,
-                                   re->up->offset) - p;
 
     return ngx_http_exam_resume_mismatch(r, u);
 }
@@ -268,7 +248,16 @@ ngx_http_exam_rufh_final(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
         exam_buf_lit(&b, "null");
     }
 
-    exam_buf_lit(&b, ",\"state\":\"received\"}\n");
+    exam_buf_lit(&b, ",\"state\":\"received\"");
+
+    /* its number was given here */
+
+    if (exam_str_eq(m->kind, exam_str("file"))) {
+        exam_buf_lit(&b, ",\"kind\":\"file\",\"n\":");
+        exam_buf_uint(&b, m->n);
+    }
+
+    exam_buf_lit(&b, "}\n");
 
     return ngx_http_exam_json(r, re->replay ? NGX_HTTP_OK : NGX_HTTP_CREATED,
                               &b);

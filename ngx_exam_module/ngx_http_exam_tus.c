@@ -43,7 +43,8 @@ ngx_http_exam_tus_check(ngx_http_request_t *r, ngx_http_exam_uploads_t *up)
         err = exam_tus_checksum(up->f.checksum, &up->check);
 
         if (err != EXAM_OK) {
-            return err;
+            return ngx_http_exam_tell(r, err, "Upload-Checksum is one of "
+                                      EXAM_TUS_CHECKSUMS " and base64");
         }
 
         up->has_check = 1;
@@ -54,10 +55,14 @@ ngx_http_exam_tus_check(ngx_http_request_t *r, ngx_http_exam_uploads_t *up)
     }
 
     if (!ngx_http_exam_tus_type(r)) {
-        return EXAM_ERR_UNSUPPORTED_TYPE;
+        return ngx_http_exam_tell(r, EXAM_ERR_UNSUPPORTED_TYPE,
+                                  "Content-Type is " NGX_HTTP_EXAM_TUS_TYPE);
     }
 
-    return up->offset < 0 ? EXAM_ERR_BAD_UPLOAD_HEADER : EXAM_OK;
+    return up->offset < 0
+           ? ngx_http_exam_tell(r, EXAM_ERR_BAD_UPLOAD_HEADER,
+                                "Upload-Offset is missing")
+           : EXAM_OK;
 }
 
 
@@ -67,32 +72,34 @@ ngx_http_exam_tus_create(ngx_http_request_t *r, ngx_http_exam_uploads_t *up)
     /* concatenation is not offered: nobody shall believe that it was done */
 
     if (up->f.concat.data != NULL) {
-        return EXAM_ERR_BAD_UPLOAD_HEADER;
-    }
-
-    if ((up->f.length.data != NULL) == (up->f.defer.data != NULL)) {
-        return EXAM_ERR_BAD_UPLOAD_HEADER;
+        return ngx_http_exam_tell(r, EXAM_ERR_BAD_UPLOAD_HEADER,
+                                  "Upload-Concat is not offered");
     }
 
     if (up->f.defer.data != NULL && !exam_str_eq(up->f.defer, exam_str("1"))) {
-        return EXAM_ERR_BAD_UPLOAD_HEADER;
+        return ngx_http_exam_tell(r, EXAM_ERR_BAD_UPLOAD_HEADER,
+                                  "Upload-Defer-Length is 1");
+    }
+
+    if ((up->f.length.data != NULL) == (up->f.defer.data != NULL)) {
+        return ngx_http_exam_tell(r, EXAM_ERR_BAD_UPLOAD_HEADER,
+                                  "either Upload-Length, or"
+                                  " Upload-Defer-Length: 1");
     }
 
     /* without a body its type says nothing: some clients always send one */
 
     if (up->has_body && !ngx_http_exam_tus_type(r)) {
-        return EXAM_ERR_UNSUPPORTED_TYPE;
+        return ngx_http_exam_tell(r, EXAM_ERR_UNSUPPORTED_TYPE,
+                                  "Content-Type is " NGX_HTTP_EXAM_TUS_TYPE);
     }
 
     if (up->length >= 0 && up->content > up->length) {
-        return EXAM_ERR_TOO_LARGE;
+        return ngx_http_exam_tell(r, EXAM_ERR_TOO_LARGE,
+                                  "more than Upload-Length");
     }
 
-    if (up->f.metadata.data == NULL) {
-        up->f.metadata = exam_str("");
-    }
-
-    return exam_tus_metadata(up->f.metadata, up->memory, &up->meta);
+    return ngx_http_exam_uploads_metadata(r, up);
 }
 
 

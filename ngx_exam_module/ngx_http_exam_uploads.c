@@ -16,7 +16,8 @@
 
 
 #define NGX_HTTP_EXAM_UPLOADS_ALL  "OPTIONS, POST"
-#define NGX_HTTP_EXAM_UPLOADS_ONE  "OPTIONS, HEAD, PATCH, DELETE"
+#define NGX_HTTP_EXAM_UPLOADS_ONE  "HEAD, PATCH, DELETE"
+#define NGX_HTTP_EXAM_UPLOADS_RECORDINGS  "/api/v1/recordings/"
 
 
 typedef struct {
@@ -39,6 +40,8 @@ static ngx_uint_t ngx_http_exam_uploads_meant(ngx_http_request_t *r,
 static exam_err_e ngx_http_exam_uploads_check(ngx_http_request_t *r,
     ngx_http_exam_uploads_t *up);
 static ngx_uint_t ngx_http_exam_uploads_here(ngx_http_request_t *r);
+static u_char *ngx_http_exam_uploads_absolute(ngx_http_request_t *r,
+    size_t len, ngx_str_t *url);
 static void ngx_http_exam_uploads_take(ngx_http_exam_uploads_fields_t *f,
     const ngx_table_elt_t *h);
 
@@ -105,7 +108,9 @@ ngx_http_exam_uploads_handler(ngx_http_request_t *r)
     if (up->dialect == NGX_HTTP_EXAM_TUS && up->method != NGX_HTTP_GET
         && !exam_str_eq(up->f.resumable, exam_str(NGX_HTTP_EXAM_TUS_VERSION)))
     {
-        return ngx_http_exam_problem(r, EXAM_ERR_BAD_VERSION, NULL);
+        return ngx_http_exam_problem(r,
+                   ngx_http_exam_tell(r, EXAM_ERR_BAD_VERSION, "Tus-Resumable"
+                                      " is " NGX_HTTP_EXAM_TUS_VERSION), NULL);
     }
 
     if (rc != NGX_OK) {
@@ -119,7 +124,10 @@ ngx_http_exam_uploads_handler(ngx_http_request_t *r)
     if (up->id.len > 0 && !(up->method & (NGX_HTTP_HEAD|NGX_HTTP_PATCH
                                           |NGX_HTTP_DELETE)))
     {
-        return ngx_http_exam_not_allowed(r, NGX_HTTP_EXAM_UPLOADS_ONE);
+        return ngx_http_exam_not_allowed(r,
+                   up->dialect == NGX_HTTP_EXAM_TUS
+                   ? "OPTIONS, " NGX_HTTP_EXAM_UPLOADS_ONE
+                   : "OPTIONS, GET, " NGX_HTTP_EXAM_UPLOADS_ONE);
     }
 
     err = ngx_http_exam_session(r, ctx, up->method == NGX_HTTP_HEAD
@@ -147,7 +155,9 @@ ngx_http_exam_uploads_check(ngx_http_request_t *r, ngx_http_exam_uploads_t *up)
     exam_err_e  err;
 
     if (up->f.twice.len > 0) {
-        return EXAM_ERR_BAD_UPLOAD_HEADER;
+        return ngx_http_exam_tell(r, EXAM_ERR_BAD_UPLOAD_HEADER,
+                                  "%*s stands twice", up->f.twice.len,
+                                  up->f.twice.data);
     }
 
     up->offset = -1;
@@ -167,13 +177,15 @@ ngx_http_exam_uploads_check(ngx_http_request_t *r, ngx_http_exam_uploads_t *up)
     if (up->f.offset.data != NULL
         && !exam_tus_number(up->f.offset, &up->offset))
     {
-        return EXAM_ERR_BAD_UPLOAD_HEADER;
+        return ngx_http_exam_tell(r, EXAM_ERR_BAD_UPLOAD_HEADER,
+                                  "Upload-Offset is a whole number");
     }
 
     if (up->f.length.data != NULL
         && !exam_tus_number(up->f.length, &up->length))
     {
-        return EXAM_ERR_BAD_UPLOAD_HEADER;
+        return ngx_http_exam_tell(r, EXAM_ERR_BAD_UPLOAD_HEADER,
+                                  "Upload-Length is a whole number");
     }
 
     err = (up->dialect == NGX_HTTP_EXAM_TUS)
@@ -184,11 +196,13 @@ ngx_http_exam_uploads_check(ngx_http_request_t *r, ngx_http_exam_uploads_t *up)
     }
 
     if (up->length > ngx_http_exam_main_conf(r)->max_bytes) {
-        return EXAM_ERR_TOO_LARGE;
+        return ngx_http_exam_tell(r, EXAM_ERR_TOO_LARGE, "at most %O bytes",
+                                  ngx_http_exam_main_conf(r)->max_bytes);
     }
 
     if (up->length >= 0 && up->offset > up->length) {
-        return EXAM_ERR_BAD_UPLOAD_HEADER;
+        return ngx_http_exam_tell(r, EXAM_ERR_BAD_UPLOAD_HEADER,
+                                  "Upload-Offset is beyond Upload-Length");
     }
 
     err = ngx_http_exam_digest_of(r, "Repr-Digest", up->digest, &has);
@@ -212,6 +226,49 @@ ngx_http_exam_uploads_check(ngx_http_request_t *r, ngx_http_exam_uploads_t *up)
     up->has_check = has;
 
     return err;
+}
+
+
+exam_err_e
+ngx_http_exam_uploads_metadata(ngx_http_request_t *r,
+    ngx_http_exam_uploads_t *up)
+{
+    exam_err_e  err;
+    exam_str_t  wrong;
+
+    if (up->f.metadata.data == NULL) {
+        up->f.metadata = exam_str("");
+    }
+
+    err = exam_tus_metadata(up->f.metadata, up->memory, &up->meta);
+    wrong = up->meta.wrong;
+
+    if (err == EXAM_ERR_HEADERS_TOO_LARGE) {
+        return ngx_http_exam_tell(r, err, "Upload-Metadata has at most %d"
+                                  " bytes and %d keys", EXAM_METADATA_MAX,
+                                  EXAM_TUS_PAIRS_MAX);
+    }
+
+    if (err != EXAM_ERR_BAD_METADATA) {
+        return err;
+    }
+
+    if (wrong.len == 0) {
+        return ngx_http_exam_tell(r, err, "Upload-Metadata is keys with"
+                                  " base64, separated by commas, each once");
+    }
+
+    if (exam_str_eq(wrong, exam_str("kind"))) {
+        (void) ngx_http_exam_recordings_kind(r, 1);
+        return err;
+    }
+
+    if (exam_str_eq(wrong, exam_str("n"))) {
+        return ngx_http_exam_tell(r, err, NGX_HTTP_EXAM_TELL_N);
+    }
+
+    return ngx_http_exam_tell(r, err, "%*s is a whole number", wrong.len,
+                              wrong.data);
 }
 
 
@@ -253,8 +310,9 @@ ngx_http_exam_uploads_path(ngx_http_request_t *r, exam_str_t *id)
 
 
 /*
- * Proxies and old browsers let no other method through than POST.  The request
- * itself stays a POST: so it is answered.  A GET of the draft is as a HEAD.
+ * Proxies and old browsers do not let all methods through; to tus the one of
+ * the request then means nothing.  It stays what it is: so it is answered.  A
+ * GET of the draft is as a HEAD.
  */
 
 static ngx_uint_t
@@ -279,7 +337,9 @@ ngx_http_exam_uploads_meant(ngx_http_request_t *r, const exam_str_t *name)
     ngx_uint_t                             i;
     const ngx_http_exam_uploads_method_t  *m;
 
-    if (r->method != NGX_HTTP_POST || name->data == NULL) {
+    /* a preflight is the browser's own */
+
+    if (r->method == NGX_HTTP_OPTIONS || name->data == NULL) {
         return r->method;
     }
 
@@ -524,13 +584,36 @@ ngx_http_exam_uploads_time(ngx_http_request_t *r, const char *name, time_t t)
 }
 
 
-/*
- * exam_public_url, or the scheme and the host of the request, which nginx has
- * checked.  HTTP/1.0 may name none: then the path alone.
- */
-
 ngx_int_t
 ngx_http_exam_uploads_url(ngx_http_request_t *r, exam_str_t id, ngx_str_t *url)
+{
+    u_char  *p;
+
+    p = ngx_http_exam_uploads_absolute(r, sizeof(NGX_HTTP_EXAM_UPLOADS_PATH)
+                                          + id.len, url);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(p, NGX_HTTP_EXAM_UPLOADS_PATH "/",
+                   sizeof(NGX_HTTP_EXAM_UPLOADS_PATH));
+    p = ngx_cpymem(p, id.data, id.len);
+
+    url->len = p - url->data;
+
+    return NGX_OK;
+}
+
+
+/*
+ * exam_public_url, or the scheme and the host of the request, which nginx has
+ * checked.  HTTP/1.0 may name none: then the path alone.  Returns where the
+ * path goes, which has `len` bytes; NULL: out of memory.
+ */
+
+static u_char *
+ngx_http_exam_uploads_absolute(ngx_http_request_t *r, size_t len,
+    ngx_str_t *url)
 {
     u_char                    *p;
     ngx_str_t                  host;
@@ -554,27 +637,18 @@ ngx_http_exam_uploads_url(ngx_http_request_t *r, exam_str_t id, ngx_str_t *url)
 #endif
 
     p = ngx_pnalloc(r->pool, sizeof("https://") + lcf->public_url.len
-                    + host.len + sizeof(NGX_HTTP_EXAM_UPLOADS_PATH) + id.len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
+                             + host.len + len);
     url->data = p;
 
-    if (lcf->public_url.len > 0) {
-        p = ngx_cpymem(p, lcf->public_url.data, lcf->public_url.len);
-
-    } else if (host.len > 0) {
-        p = ngx_sprintf(p, "%s%V", scheme, &host);
+    if (p == NULL) {
+        return NULL;
     }
 
-    p = ngx_cpymem(p, NGX_HTTP_EXAM_UPLOADS_PATH "/",
-                   sizeof(NGX_HTTP_EXAM_UPLOADS_PATH));
-    p = ngx_cpymem(p, id.data, id.len);
+    if (lcf->public_url.len > 0) {
+        return ngx_cpymem(p, lcf->public_url.data, lcf->public_url.len);
+    }
 
-    url->len = p - url->data;
-
-    return NGX_OK;
+    return (host.len > 0) ? ngx_sprintf(p, "%s%V", scheme, &host) : p;
 }
 
 
@@ -588,6 +662,45 @@ ngx_http_exam_uploads_location(ngx_http_request_t *r, exam_str_t id)
     }
 
     return ngx_http_exam_header(r, "Location", &url);
+}
+
+
+/* who has created an attachment learns its number by that */
+
+ngx_int_t
+ngx_http_exam_uploads_link(ngx_http_request_t *r, const exam_manifest_t *m)
+{
+    u_char     *p;
+    u_char      sid[EXAM_SID_HEX];
+    ngx_str_t   url, link;
+
+    static const char  rel[] = ">; rel=\"describedby\"";
+
+    if (m->kind.len == 0) {
+        return NGX_OK;
+    }
+
+    p = ngx_http_exam_uploads_absolute(r,
+            sizeof(NGX_HTTP_EXAM_UPLOADS_RECORDINGS "/?session=") + m->kind.len
+            + NGX_INT32_LEN + EXAM_SID_HEX, &url);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_hex_dump(sid, (u_char *) m->sid, EXAM_SID_LEN);
+
+    p = ngx_sprintf(p, NGX_HTTP_EXAM_UPLOADS_RECORDINGS "%*s/%uD?session=%*s",
+                    m->kind.len, m->kind.data, m->n, sizeof(sid), sid);
+    url.len = p - url.data;
+
+    link.data = ngx_pnalloc(r->pool, url.len + sizeof(rel));
+    if (link.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    link.len = ngx_sprintf(link.data, "<%V%s", &url, rel) - link.data;
+
+    return ngx_http_exam_header(r, "Link", &link);
 }
 
 

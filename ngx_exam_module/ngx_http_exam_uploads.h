@@ -114,6 +114,11 @@ ngx_int_t ngx_http_exam_uploads_url(ngx_http_request_t *r, exam_str_t id,
 ngx_int_t ngx_http_exam_uploads_location(ngx_http_request_t *r,
     exam_str_t id);
 
+/* `Link` to where its recording can be asked for, if the manifest says that */
+
+ngx_int_t ngx_http_exam_uploads_link(ngx_http_request_t *r,
+    const exam_manifest_t *m);
+
 /*
  * `Upload-Limit`; age: s that are left, -1 of any upload; memory is the
  * caller's, NGX_HTTP_EXAM_LIMIT_MAX bytes
@@ -121,6 +126,12 @@ ngx_int_t ngx_http_exam_uploads_location(ngx_http_request_t *r,
 
 ngx_str_t ngx_http_exam_uploads_limit(ngx_http_request_t *r, u_char *memory,
     int64_t age);
+
+
+/* up->meta, of a creation */
+
+exam_err_e ngx_http_exam_uploads_metadata(ngx_http_request_t *r,
+    ngx_http_exam_uploads_t *up);
 
 
 /* ngx_http_exam_tus.c, ngx_http_exam_rufh.c: of POST and PATCH */

@@ -151,10 +151,13 @@ subtest 'T06: X-HTTP-Method-Override says what a POST is' => sub {
     }
 
     is $tus->req('DELETE', $unknown, { 'X-HTTP-Method-Override' => 'PATCH' })
-        ->{status}, 404, 'of a POST only';
-    is $tus->req('POST', $Exam::Tus::Path,
-                 { 'X-HTTP-Method-Override' => 'OPTIONS' }, '')->{status}, 200,
-        'OPTIONS';
+        ->{status}, 415, 'of whatever method the request has';
+    is $tus->req($_, $Exam::Tus::Path,
+                 { 'X-HTTP-Method-Override' => 'OPTIONS' })->{status}, 200,
+        "$_: OPTIONS" for qw(GET POST);
+    is $tus->req('OPTIONS', $Exam::Tus::Path,
+                 { 'X-HTTP-Method-Override' => 'POST' })->{status}, 200,
+        'but OPTIONS, which browsers send by themselves';
 };
 
 
@@ -311,6 +314,91 @@ subtest 'T60: concatenation is not offered, and refused' => sub {
                              'Upload-Concat' => $concat }),
                 400, 'bad_upload_header', $concat);
     }
+};
+
+
+subtest 'D05: detail names what is wrong, and what is right' => sub {
+    my $type = 'application/offset+octet-stream';
+
+    for (['post', { 'Upload-Length' => '5x' }, 'Upload-Length is a whole'],
+         ['post', { 'Upload-Length' => [5, 5] }, 'Upload-Length stands twice'],
+         ['post', {}, 'Upload-Length, or Upload-Defer-Length: 1'],
+         ['post', { 'Upload-Defer-Length' => 2 }, 'Upload-Defer-Length is 1'],
+         ['post', { 'Upload-Length' => 5, 'Upload-Concat' => 'partial' },
+          'Upload-Concat is not offered'],
+         ['patch', { 'Upload-Offset' => 'x' }, 'Upload-Offset is a whole'],
+         ['patch', { 'Upload-Offset' => undef }, 'Upload-Offset is missing'],
+         ['patch', { 'Upload-Offset' => 6, 'Upload-Length' => 5 },
+          'Upload-Offset is beyond Upload-Length'],
+         ['patch', { 'Content-Type' => 'text/plain' },
+          'Content-Type is application/offset\+octet-stream'],
+         ['patch', { 'Upload-Checksum' => 'md5 YQ==' },
+          'Upload-Checksum is one of sha1,sha256,crc32c and base64'],
+         ['patch', { 'Tus-Resumable' => '0.2.2' }, 'Tus-Resumable is 1.0.0'],
+         ['patch', { 'Upload-Length' => 2_000_000 }, 'at most 1048576 bytes'],
+         ['post', { 'Upload-Length' => 5, 'Upload-Metadata' => 'a ?' },
+          'Upload-Metadata is keys with base64'],
+         ['post', { 'Upload-Length' => 5, 'Upload-Metadata' => 'kind YSBi' },
+          'kind is one of screen, camera, file'],
+         ['post', { 'Upload-Length' => 5, 'Upload-Metadata' => 'n MDE=' },
+          'n is a whole number'],
+         ['post', { 'Upload-Length' => 5, 'Upload-Metadata' =>
+          'duration_ms LTE=' }, 'duration_ms is a whole number'],
+         ['post', { 'Upload-Length' => 5, 'Upload-Metadata' =>
+          Exam::Tus::metadata(kind => 'desk', n => 0) },
+          'kind is one of screen, camera, file'],
+         ['post', { 'Upload-Length' => 5, 'Upload-Metadata' =>
+          Exam::Tus::metadata(kind => 'screen') }, 'n is missing'],
+         ['post', { 'Upload-Length' => 5, 'Upload-Metadata' =>
+          Exam::Tus::metadata(kind => 'screen', n => 0) },
+          'video/webm, video/mp4'],
+         ['post', { 'Upload-Length' => 5, 'Upload-Metadata' =>
+          'a ' . 'YWJj' x 1024 }, 'Upload-Metadata has at most 4096 bytes'])
+    {
+        my ($method, $fields, $detail) = @$_;
+        my $res = $method eq 'post' ? $tus->post($fields)
+            : $tus->req('PATCH', $unknown, { 'Upload-Offset' => 0,
+                        'Content-Type' => $type, %$fields }, 'x');
+
+        like $res->{json}{detail}, qr/: $detail|: .*$detail/, $detail;
+    }
+
+    my $draft = Exam::Tus->new($server, fields => {
+        'Tus-Resumable' => undef, 'Upload-Draft-Interop-Version' => 8 });
+
+    for (['POST', {}, 'Upload-Complete is \?0 or \?1'],
+         ['POST', { 'Upload-Complete' => '?0', 'Upload-Length' => '1' . 0 x 15 },
+          'at most 999999999999999'],
+         ['PATCH', { 'Upload-Complete' => '?0', 'Upload-Offset' => 0 },
+          'Content-Type is application/partial-upload'],
+         ['PATCH', { 'Upload-Complete' => '?0', 'Content-Type' =>
+          'application/partial-upload' }, 'Upload-Offset is missing'])
+    {
+        my ($method, $fields, $detail) = @$_;
+        my $res = $draft->req($method, $method eq 'POST' ? $Exam::Tus::Path
+                              : $unknown, $fields, 'x');
+
+        like $res->{json}{detail}, qr/: $detail/, "the draft: $detail";
+    }
+
+    is $draft->req('PUT', $unknown, { 'Upload-Complete' => '?0' })
+        ->{headers}{allow}, 'OPTIONS, GET, HEAD, PATCH, DELETE',
+        'the draft: a GET is as a HEAD';
+    is $tus->req('GET', $unknown)->{headers}{allow},
+        'OPTIONS, HEAD, PATCH, DELETE', 'tus has none';
+};
+
+
+subtest 'D05: a status has its words, those that nginx has not, too' => sub {
+    my %fields = ('Upload-Length' => 5);
+    my %of = ('Upload-Metadata' => Exam::Tus::metadata(kind => 'screen',
+              n => 900_000, filetype => 'video/webm'));
+
+    is $tus->post({ %fields, %of })->{reason}, 'Unprocessable Content', 'of 422';
+    is $tus->post({ %fields, 'Upload-Metadata' => 'a' x 5000 })->{reason},
+        'Request Header Fields Too Large', 'of 431, by a field';
+    is $tus->post({ %fields, 'Upload-Metadata' => 'a' x 50_000 })->{reason},
+        'Request Header Fields Too Large', 'of 431, by all';
 };
 
 

@@ -139,6 +139,8 @@ subtest 'T11: a PATCH at another offset is 409 and changes nothing' => sub {
 
         is $res->{status}, 409, "at $offset";
         is $res->{code}, 'offset_mismatch', 'the code';
+        is $res->{json}{'expected-offset'}, 5, 'the right one, in the body';
+        is $res->{json}{'provided-offset'}, $offset, '... and the wrong one';
         is $res->{headers}{'upload-offset'}, 5, 'the right one';
     }
 
@@ -182,6 +184,57 @@ subtest 'T13: a PATCH beyond the length is 413, stored is no byte beyond'
 
     my $offset = $tus->offset($path);
     cmp_ok $offset, '<=', 10, 'no byte beyond';
+};
+
+
+subtest 'W11: an attachment is told where its recording can be asked for'
+    => sub {
+    my $tus = candidate();
+
+    for my $n (0, 1) {
+        my $res = $tus->post({ 'Upload-Length' => 5 });
+        my $path = Exam::Tus::path($res);
+        my $link = $res->{headers}{link};
+
+        like $link, qr{\A<http://localhost/api/v1/recordings/file/$n\?session=
+                       [0-9a-f]{32}>;[ ]rel="describedby"\z}x, "number $n";
+        is $tus->head($path)->{headers}{link}, $link, 'HEAD tells it, too';
+        is $tus->patch($path, 0, 'hello')->{headers}{link}, $link, 'and PATCH';
+
+        $res = $tus->req('GET', $link =~ m{\Ahttp://[^/]+([^>]+)>}
+                                || $link =~ m{://[^/]+(/[^>]+)} ? $1 : '');
+        is $res->{json}{bytes}, 5, 'there it is';
+    }
+
+    my $res = $tus->post({ 'Upload-Length' => 5, 'Content-Type' => $type,
+                           'Upload-Complete' => '?1' }, 'hello');
+    is "$res->{json}{kind} $res->{json}{n}", 'file 2', 'the draft: in the body';
+
+    is $tus->head(Exam::Tus::path($tus->post({ 'Upload-Length' => 5,
+        segment(7) })))->{headers}{link} =~ m{/recordings/screen/7\?} ? 1 : 0,
+        1, 'so is a segment';
+};
+
+
+subtest 'T20: the query says what is not in the metadata' => sub {
+    my $tus = candidate();
+    my $query = '?kind=screen&n=3&started_at=5&filetype=video%2Fwebm'
+                . '%3Bcodecs%3D%22vp9%2Copus%22';
+
+    my $res = $tus->post({ 'Upload-Length' => 5 }, '',
+                         path => "$Exam::Tus::Path$query");
+    is $res->{status}, 201, 'its type, too';
+
+    my ($id, $hex) = Exam::Tus::path($res) =~ m{/([^/]+-(..)[^/]+)\z};
+    like Exam::slurp("$spool/part/$hex/$id.info"),
+        qr/video\/webm;codecs=\\"vp9,opus\\"/, 'it is that';
+
+    for my $bad ('%00', 'video%2Fwebm%0d', 'a/' . 'b' x 1000) {
+        $res = $tus->post({ 'Upload-Length' => 5 }, '', path =>
+                          "$Exam::Tus::Path?kind=screen&n=4&filetype=$bad");
+        is "$res->{status} $res->{code}", '400 bad_argument', $bad;
+        like $res->{json}{detail}, qr/filetype is a media type/, '... named';
+    }
 };
 
 

@@ -2,21 +2,20 @@
 /*
  * Fields of requests for uploads.  The first byte chooses:
  *
- *   0  Upload-Metadata        3  Boolean       6  Want-Repr-Digest
- *   1  Upload-Checksum        4  Integer       7  types of attachments
- *   2  Upload-Offset, -Length                  5  Upload-Limit
+ *   0  Upload-Metadata                 3  Boolean
+ *   1  Upload-Checksum                 4  Upload-Limit
+ *   2  Upload-Offset, Upload-Length    5  types of attachments
  */
 
 
 #include "fuzz.h"
 
-#include "exam_digest.h"
 #include "exam_sfv.h"
 #include "exam_tus.h"
 
 
 #define FUZZ_MAX        (EXAM_METADATA_MAX + 64)
-#define FUZZ_PARTS      8
+#define FUZZ_PARTS      6
 
 
 static void fuzz_metadata(exam_str_t s);
@@ -25,9 +24,7 @@ static void fuzz_time(exam_buf_t *b, const char *key, int64_t ms);
 static void fuzz_checksum(exam_str_t s);
 static void fuzz_offset(exam_str_t s);
 static void fuzz_boolean(exam_str_t s);
-static void fuzz_integer(exam_str_t s);
 static void fuzz_limit(exam_str_t s);
-static void fuzz_want(exam_str_t s);
 static void fuzz_type(exam_str_t s);
 static exam_str_t fuzz_around(exam_str_t s, const char *before,
     const char *behind);
@@ -39,8 +36,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     exam_str_t  rest;
 
     static void (*const  parts[FUZZ_PARTS])(exam_str_t) = {
-        fuzz_metadata, fuzz_checksum, fuzz_offset, fuzz_boolean, fuzz_integer,
-        fuzz_limit, fuzz_want, fuzz_type
+        fuzz_metadata, fuzz_checksum, fuzz_offset, fuzz_boolean, fuzz_limit,
+        fuzz_type
     };
 
     if (size == 0 || size > FUZZ_MAX) {
@@ -229,38 +226,14 @@ fuzz_boolean(exam_str_t s)
 }
 
 
-static void
-fuzz_integer(exam_str_t s)
-{
-    char        text[32];
-    int64_t     value, again;
-    exam_str_t  copy;
-
-    if (!exam_sfv_integer(s, &value)) {
-        return;
-    }
-
-    fuzz_check(value <= EXAM_SFV_INT_MAX && value >= -EXAM_SFV_INT_MAX,
-               "an integer has 15 digits");
-
-    copy = exam_str_make(text, (size_t) snprintf(text, sizeof(text),
-                                                 "%" PRId64, value));
-    fuzz_check(exam_sfv_integer(copy, &again) && again == value,
-               "it is read again as the same");
-
-    copy = fuzz_around(copy, "", ".");
-    fuzz_check(!exam_sfv_integer(copy, &again), "a decimal is none");
-    fuzz_free(copy);
-}
-
-
-/* a dictionary of integers as others read it: Want-Repr-Digest is one, too */
+/* a dictionary of integers of at most 15 digits, as others read it */
 
 static void
 fuzz_limit(exam_str_t s)
 {
     char        text[256];
-    int64_t     n[4], value;
+    size_t      digits;
+    int64_t     n[4];
     exam_buf_t  b;
     exam_sfv_t  f;
     exam_str_t  key;
@@ -279,9 +252,17 @@ fuzz_limit(exam_str_t s)
     exam_sfv_init(&f, fuzz_written(&b));
 
     for (members = 0; f.pos < f.end; members++) {
-        fuzz_check(exam_sfv_key(&f, &key) && exam_sfv_skip(&f, '=')
-                   && exam_sfv_int(&f, &value) && value >= 0
-                   && exam_sfv_next(&f), "a member with an integer");
+        fuzz_check(exam_sfv_key(&f, &key) && exam_sfv_skip(&f, '='),
+                   "a member");
+
+        for (digits = 0; f.pos < f.end && *f.pos >= '0' && *f.pos <= '9';
+             digits++)
+        {
+            f.pos++;
+        }
+
+        fuzz_check(digits > 0 && digits <= 15 && exam_sfv_next(&f),
+                   "its integer");
     }
 
     for (i = 1; i < 4; i++) {
@@ -289,33 +270,6 @@ fuzz_limit(exam_str_t s)
     }
 
     fuzz_check(members == 1, "one for each limit, and min-size");
-}
-
-
-static void
-fuzz_want(exam_str_t s)
-{
-    unsigned       weight, again;
-    exam_str_t     copy;
-    exam_digest_e  found;
-
-    found = exam_digest_want(s, &weight);
-
-    copy = fuzz_around(s, "", ",");
-    fuzz_check(s.len == 0 || exam_digest_want(copy, &again)
-               == EXAM_DIGEST_MALFORMED, "a comma at the end is an error");
-    fuzz_free(copy);
-
-    if (found != EXAM_DIGEST_SHA256) {
-        return;
-    }
-
-    fuzz_check(weight <= 10, "a weight is at most 10");
-
-    copy = fuzz_around(s, "md5=3, ", ", sha-256=7;x");
-    fuzz_check(exam_digest_want(copy, &again) == EXAM_DIGEST_SHA256
-               && again == 7, "the last one counts");
-    fuzz_free(copy);
 }
 
 

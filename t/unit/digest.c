@@ -22,8 +22,6 @@ static void test_forms(void);
 static void test_malformed(void);
 static void test_value(void);
 static void test_cut(void);
-static void wants(const char *field, int want);
-static void test_want(void);
 
 
 int
@@ -33,7 +31,6 @@ main(void)
     test_malformed();
     test_value();
     test_cut();
-    test_want();
 
     return tap_done();
 }
@@ -155,51 +152,4 @@ test_cut(void)
 
     tap_ok(bad > len / 2, "a field that is cut is malformed nearly anywhere");
     gives(whole, EXAM_DIGEST_SHA256);
-}
-
-
-/* the weight of sha-256; -1: not in it, -2: malformed */
-
-static void
-wants(const char *field, int want)
-{
-    int             got;
-    void           *p;
-    unsigned        weight;
-    exam_digest_e   found;
-
-    p = tap_exact(field, strlen(field));
-    found = exam_digest_want(exam_str_make(p, strlen(field)), &weight);
-    free(p);
-
-    got = (found == EXAM_DIGEST_SHA256) ? (int) weight
-          : (found == EXAM_DIGEST_NONE) ? -1 : -2;
-
-    tap_ok(got == want, "\"%s\" wants sha-256: %d", field, want);
-}
-
-
-static void
-test_want(void)
-{
-    wants("sha-256=10", 10);
-    wants("sha-256=1", 1);
-    wants("sha-256=0", 0);
-    wants("sha-512=3, sha-256=10, unixsum=0", 10);
-    wants(" sha-256=3;q=x ,\tmd5=1 ", 3);
-    wants("sha-256=1, sha-256=2", 2);
-    wants("sha-512=10", -1);
-    wants("", -1);
-
-    wants("sha-256", -2);
-    wants("sha-256=", -2);
-    wants("sha-256=11", -2);
-    wants("sha-256=-1", -2);
-    wants("sha-256=1.0", -2);
-    wants("sha-256=?1", -2);
-    wants("sha-256=:AAAA:", -2);
-    wants("sha-256=10,", -2);
-    wants("sha-256=10 md5=1", -2);
-    wants("SHA-256=10", -2);
-    wants("md5=99, sha-256=10", -2);
 }

@@ -12,7 +12,6 @@
 
 
 static void boolean(const char *text, int want);
-static void integer(const char *text, bool is, int64_t want);
 static void limit(int64_t min, int64_t max, int64_t append, int64_t age,
     const char *want);
 
@@ -35,22 +34,6 @@ main(void)
     boolean("?1, ?1", -1);
     boolean("?1;", -1);
     boolean("?1;A", -1);
-
-    integer("8", true, 8);
-    integer("08", true, 8);
-    integer(" 8;v=1", true, 8);
-    integer("-7", true, -7);
-    integer("999999999999999", true, EXAM_SFV_INT_MAX);
-    integer("1000000000000000", false, 0);
-    integer("", false, 0);
-    integer("-", false, 0);
-    integer("8.0", false, 0);
-    integer("8.", false, 0);
-    integer("8.;a", false, 0);
-    integer("8,8", false, 0);
-    integer("+8", false, 0);
-    integer("8a", false, 0);
-    integer("\"8\"", false, 0);
 
     limit(0, 52428800, 52428800, 86400,
           "min-size=0, max-size=52428800, max-append-size=52428800, "
@@ -78,23 +61,6 @@ boolean(const char *text, int want)
 
     tap_ok(got == want, "\"%s\" is %s", text,
            want == -1 ? "no boolean" : want == 1 ? "true" : "false");
-}
-
-
-static void
-integer(const char *text, bool is, int64_t want)
-{
-    void     *p;
-    bool      got;
-    int64_t   n;
-
-    n = 0;
-    p = tap_exact(text, strlen(text));
-    got = exam_sfv_integer(exam_str_make(p, strlen(text)), &n);
-    free(p);
-
-    tap_ok(got == is && (!is || n == want), "\"%s\" is %s", text,
-           is ? "an integer" : "no integer");
 }
 
 

@@ -157,6 +157,11 @@ test_known(void)
 
     tap_is(metadata("kind ZmlsZQ==", &m), EXAM_OK, "an attachment's kind");
     tap_text(m.kind.data, m.kind.len, "file", "is \"file\"");
+
+    tap_is(metadata("a YQ==,n QQ==", &m), EXAM_ERR_BAD_METADATA, "a bad n");
+    tap_text(m.wrong.data, m.wrong.len, "n", "is named");
+    tap_is(metadata("b A,n " TWELVE, &m), EXAM_ERR_BAD_METADATA, "bad base64");
+    tap_ok(m.wrong.len == 0, "of another's key names nothing");
 }
 
 
