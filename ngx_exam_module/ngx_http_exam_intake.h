@@ -68,6 +68,7 @@ typedef struct {
 
     exam_str_t                     rival_id;    /* incomplete, by the ledger */
     int64_t                        rival_length;    /* -1: not known */
+    ngx_uint_t                     rival_coming;    /* not yet on the disk */
 
     uint8_t                        digest[EXAM_HASH_LEN];
     uint8_t                        payer[EXAM_SID_LEN]; /* the token's sid */
@@ -200,8 +201,8 @@ void ngx_http_exam_intake_answer(ngx_http_request_t *r, ngx_uint_t status,
 
 /*
  * EXAM_OK: a slot until the upload ends or expires; or *there: the number has
- * an incomplete upload, rival_id and rival_length tell of it, and nothing is
- * held.  Or TOO_MANY_UPLOADS; UPLOAD_BUSY: one is just being made.
+ * an incomplete upload, rival_id and the like tell of it, and nothing is held.
+ * Or TOO_MANY_UPLOADS.
  */
 
 EXAM_MUST_CHECK exam_err_e ngx_http_exam_intake_hold(ngx_http_exam_upload_t *u,

@@ -70,10 +70,6 @@ ngx_http_exam_intake_hold(ngx_http_exam_upload_t *u, int64_t length,
         break;
 
     case NGX_AGAIN:
-        if (held.pid != 0) {
-            return EXAM_ERR_UPLOAD_BUSY;    /* not yet on the disk */
-        }
-
         id = ngx_pnalloc(u->pool, EXAM_UPLOAD_MAX);
         if (id == NULL) {
             return EXAM_ERR_INTERNAL;
@@ -84,6 +80,7 @@ ngx_http_exam_intake_hold(ngx_http_exam_upload_t *u, int64_t length,
 
         in->rival_id = exam_str_make(id, exam_buf_len(&b));
         in->rival_length = held.length;
+        in->rival_coming = (held.pid != 0);
         *there = 1;
         break;
 

@@ -18,7 +18,7 @@ static exam_err_e ngx_http_exam_resume_type(ngx_http_request_t *r,
     ngx_http_exam_uploads_t *up, exam_str_t *type);
 static exam_err_e ngx_http_exam_resume_manifest(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_resume_there(ngx_http_exam_upload_t *u,
-    exam_str_t id, int64_t length);
+    exam_str_t id, int64_t length, ngx_uint_t coming);
 
 
 /* which number it is for: by the metadata, or by arguments as those of PUT */
@@ -285,7 +285,8 @@ ngx_http_exam_resume_asked(ngx_http_exam_upload_t *u)
     }
 
     if (re->there) {
-        ngx_http_exam_resume_there(u, in->rival_id, in->rival_length);
+        ngx_http_exam_resume_there(u, in->rival_id, in->rival_length,
+                                   in->rival_coming);
         return;
     }
 
@@ -310,18 +311,19 @@ ngx_http_exam_resume_claimed(ngx_http_exam_upload_t *u)
         return;
     }
 
-    ngx_http_exam_resume_there(u, in->other_id, in->other.bytes);
+    ngx_http_exam_resume_there(u, in->other_id, in->other.bytes, 0);
 }
 
 
 /*
  * The number has an incomplete upload.  With the same length it is the answer:
- * who asks has lost that of his first request.  With another it is of no use.
+ * who asks has lost that of his first request, or asks twice at once.  With
+ * another it is of no use.
  */
 
 static void
 ngx_http_exam_resume_there(ngx_http_exam_upload_t *u, exam_str_t id,
-    int64_t length)
+    int64_t length, ngx_uint_t coming)
 {
     ngx_uint_t                same;
     ngx_http_request_t       *r;
@@ -365,6 +367,7 @@ ngx_http_exam_resume_there(ngx_http_exam_upload_t *u, exam_str_t id,
 
     re = rival->data;
     re->discard = !same;
+    rival->coming = coming;
 
     ngx_http_exam_upload_acquire(rival, id);
 }

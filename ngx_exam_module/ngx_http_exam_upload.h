@@ -192,6 +192,7 @@ struct ngx_http_exam_upload_s {
     unsigned                          progressed:1;
     unsigned                          scrap:1;  /* not created in full */
     unsigned                          overrun:1;    /* the body did */
+    unsigned                          coming:1; /* another creates it */
     unsigned                          settle:1; /* somebody waits for it */
 };
 

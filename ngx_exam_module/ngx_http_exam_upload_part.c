@@ -302,6 +302,12 @@ ngx_http_exam_upload_acquired(ngx_http_exam_upload_t *u)
         return;
 
     default: /* NGX_HTTP_EXAM_PART_NONE */
+
+        if (u->coming) {
+            ngx_http_exam_upload_wait(u);
+            return;
+        }
+
         ngx_http_exam_upload_refuse(u, EXAM_ERR_UPLOAD_NOT_FOUND);
         return;
     }

@@ -534,4 +534,37 @@ is $tus->head("$Exam::Tus::Path/$id")->{status}, 404, 'which is not found';
 $put->send(substr $body, 700_000);
 is $put->response->{status}, 201, 'and goes on';
 
+# ---- several requests create the same number at once: one upload
+
+for my $workers (1, 4) {
+    start(workers => $workers);
+
+    my (@odd, %urls);
+
+    for my $round (1 .. 20) {
+        my %meta = (kind => 'screen', n => $n, filetype => 'video/webm');
+        my @wires = map { Exam::Wire->new($server) } 1 .. 3;
+
+        for my $wire (@wires) {
+            $wire->head(POST => '/api/v1/uploads', $tus->fields(
+                'Upload-Length' => $size, 'Content-Length' => 0,
+                'Upload-Metadata' => join ',', map {
+                    "$_ " . encode_base64($meta{$_}, '')
+                } sort keys %meta));
+        }
+
+        my @res = map { $_->response } @wires;
+        my %told = map { ($_->{headers}{location} // 'none') => 1 } @res;
+
+        push @odd, [$round, map { $_->{status} } @res]
+            if keys %told != 1 || grep { $_->{status} != 201 } @res;
+
+        my $url = Exam::Tus::path($res[0]) || next;
+        $tus->delete($url);
+    }
+
+    is_deeply \@odd, [], "$workers workers: three creations at once are one";
+}
+
+
 done_testing();
