@@ -33,6 +33,7 @@ typedef struct {
     unsigned                  whole:1;  /* this body is the last one */
     unsigned                  complete:1;
     unsigned                  elsewhere:1;  /* on another node */
+    unsigned                  same:1;   /* ... with the same length */
     unsigned                  found:1;  /* complete, by the engine */
     unsigned                  replay:1; /* complete before this request */
     unsigned                  has_hash:1;   /* manifest.sha256 is that */

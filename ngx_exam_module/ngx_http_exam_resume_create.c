@@ -19,6 +19,10 @@ static exam_err_e ngx_http_exam_resume_type(ngx_http_request_t *r,
 static exam_err_e ngx_http_exam_resume_manifest(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_resume_there(ngx_http_exam_upload_t *u,
     exam_str_t id, int64_t length, ngx_uint_t coming);
+static void ngx_http_exam_resume_afar(ngx_http_exam_upload_t *u, exam_str_t id,
+    ngx_uint_t same);
+static void ngx_http_exam_resume_node(void *data, redisReply *reply);
+static void ngx_http_exam_resume_remote(ngx_http_exam_upload_t *u);
 
 
 /* which number it is for: by the metadata, or by arguments as those of PUT */
@@ -342,17 +346,7 @@ ngx_http_exam_resume_there(ngx_http_exam_upload_t *u, exam_str_t id,
     }
 
     if (!ngx_http_exam_intake_here(u->mcf, id)) {
-
-        /* it can be found there, but not be discarded from here */
-
-        if (!same) {
-            ngx_http_exam_upload_fail(u, EXAM_ERR_SEGMENT_CONFLICT);
-            return;
-        }
-
-        u->writer.manifest.id = id;
-        re->elsewhere = 1;
-        ngx_http_exam_resume_answer(u, EXAM_OK);
+        ngx_http_exam_resume_afar(u, id, same);
         return;
     }
 
@@ -370,6 +364,98 @@ ngx_http_exam_resume_there(ngx_http_exam_upload_t *u, exam_str_t id,
     rival->coming = coming;
 
     ngx_http_exam_upload_acquire(rival, id);
+}
+
+
+/*
+ * It lies on another node.  Of one that says nothing of itself any more nobody
+ * can go on with it: then its number is free.  Should the node come back with
+ * it, the first one that is complete counts, as ever.
+ */
+
+static void
+ngx_http_exam_resume_afar(ngx_http_exam_upload_t *u, exam_str_t id,
+    ngx_uint_t same)
+{
+    char                     key[EXAM_KEY_MAX];
+    ngx_str_t                argv[2];
+    ngx_http_exam_resume_t  *re;
+
+    re = u->data;
+
+    /* what this one has been given is its own's, not the other's */
+
+    ngx_http_exam_intake_ended(u, 0);
+
+    u->writer.manifest.id = id;
+    re->elsewhere = 1;
+    re->same = (same != 0);
+
+    ngx_str_set(&argv[0], "EXISTS");
+    argv[1].data = (u_char *) key;
+    argv[1].len = exam_key_node(key, exam_str_make(id.data, id.len
+                                                   - EXAM_SID_HEX - 1));
+
+    ngx_http_exam_upload_hold(u);
+
+    if (ngx_http_exam_redis_command(ngx_http_exam_redis, NULL, 2, argv,
+                                    ngx_http_exam_resume_node, u)
+        != NGX_OK)
+    {
+        ngx_http_exam_resume_remote(u);
+        ngx_http_exam_upload_release(u);
+    }
+}
+
+
+static void
+ngx_http_exam_resume_node(void *data, redisReply *reply)
+{
+    ngx_http_exam_upload_t *u = data;
+
+    ngx_connection_t        *c;
+    ngx_http_exam_resume_t  *re;
+
+    if (u->r == NULL || ngx_http_exam_spool.exiting) {
+        ngx_http_exam_upload_release(u);
+        return;
+    }
+
+    re = u->data;
+    c = u->r->connection;
+    ngx_http_set_log_request(c->log, u->r);
+
+    if (!ngx_http_exam_redis_away(reply)
+        && reply->type == REDIS_REPLY_INTEGER && reply->integer == 0)
+    {
+        ngx_log_error(NGX_LOG_NOTICE, c->log, 0,
+                      "exam upload \"%*s\" lies on a node that has gone, its "
+                      "number is free", u->writer.manifest.id.len,
+                      u->writer.manifest.id.data);
+
+        re->elsewhere = 0;
+        ngx_http_exam_resume_rival(u, EXAM_ERR_UPLOAD_NOT_FOUND);
+
+    } else {
+        ngx_http_exam_resume_remote(u);
+    }
+
+    ngx_http_run_posted_requests(c);
+    ngx_http_exam_upload_release(u);
+}
+
+
+/* it can be found there, but not be discarded from here */
+
+static void
+ngx_http_exam_resume_remote(ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_resume_t  *re;
+
+    re = u->data;
+
+    ngx_http_exam_resume_answer(u, re->same ? EXAM_OK
+                                            : EXAM_ERR_SEGMENT_CONFLICT);
 }
 
 

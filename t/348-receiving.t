@@ -80,13 +80,21 @@ is_deeply($one->me($tus->{token})->{json}{sessions}[0]{segments}{screen}
 
 # ---- whoever comes second is told of it
 
+# what a node says of itself is there a moment after it
+ok(eventually(sub { Exam::redis_cmd('EXISTS', 'exam:node:n1') }),
+   'the first node says that it is there');
+
 is(id($tus->create(10, segment(0))), $id, 'the same again');
 is(id(tus('S001', $two)->create(10, segment(0))), $id,
    'the same again on another node');
+is(ledger('S001', 'screen', 0), "receiving n1 $id 10 -",
+   'which leaves the ledger as it is');
 
 my $res = tus('S001', $two)->post({ 'Upload-Length' => 11, segment(0) });
-is_problem($res, 423, 'upload_busy',
+is_problem($res, 409, 'segment_conflict',
            'with another length there: it cannot be discarded from afar');
+is(id(tus('S001', $two)->create(10, segment(0))), $id,
+   'and it has kept no place there');
 
 $res = $tus->post({ 'Upload-Length' => 11, segment(0) });
 is($res->{status}, 201, 'with another length here');
@@ -114,6 +122,34 @@ ok(eventually(sub { ledger('S001', 'screen', 0) =~ /^received n1 $next 11 / }),
    'the ledger');
 is_problem($tus->post({ 'Upload-Length' => 11, segment(0) }), 409,
            'segment_conflict', 'no other one may begin');
+
+
+# ---- of a node that has gone
+
+{
+    my $mine = tus('S006', $two);
+    my $gone = 'n9-' . 'b' x 32;
+    my @entry = ('exam:{30}:seg:S006', Exam::sid('30', 'S006') . ':screen:0');
+
+    Exam::redis_cmd('HSET', @entry, "receiving n9 $gone 10 -");
+    Exam::redis_cmd('HSET', 'exam:node:n9', 'now', 1);
+
+    is(id($mine->create(10, segment(0))), $gone,
+       'its node is there: it can be found there');
+
+    Exam::redis_cmd('DEL', 'exam:node:n9');
+
+    my $url = $mine->create(10, segment(0));
+
+    like(id($url), qr/^n2-/, 'its node has gone: the number is free again');
+    is($mine->patch($url, 0, 'x' x 10)->{status}, 204, 'and can be uploaded');
+
+    my @other = ($entry[0], $entry[1] =~ s/0$/1/r);
+
+    Exam::redis_cmd('HSET', @other, "receiving n9 $gone 10 -");
+    like(id($mine->create(11, segment(1))), qr/^n2-/,
+         'with another length, too');
+}
 
 
 # ---- a PUT that is quicker
