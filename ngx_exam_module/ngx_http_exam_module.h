@@ -225,6 +225,10 @@ exam_err_e ngx_http_exam_tell(ngx_http_request_t *r, exam_err_e err,
 
 ngx_int_t ngx_http_exam_drop_body(ngx_http_request_t *r);
 
+/* ngx_http_exam_linger.c: before an answer that may not wait for its body */
+
+ngx_int_t ngx_http_exam_linger(ngx_http_request_t *r);
+
 /* 2xx with a JSON body, copied into r->pool */
 
 ngx_int_t ngx_http_exam_json(ngx_http_request_t *r, ngx_uint_t status,

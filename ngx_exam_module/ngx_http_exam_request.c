@@ -226,7 +226,8 @@ ngx_http_exam_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
 
     if (ngx_http_exam_header(r, "Cache-Control", &cache) != NGX_OK
         || ngx_http_exam_uploads_headers(r, status) != NGX_OK
-        || ngx_http_exam_cors_headers(r) != NGX_OK)
+        || ngx_http_exam_cors_headers(r) != NGX_OK
+        || ngx_http_exam_linger(r) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -33,6 +33,7 @@ static ngx_int_t ngx_http_exam_rufh_complete(ngx_http_request_t *r,
     ngx_uint_t complete);
 static ngx_int_t ngx_http_exam_rufh_limits(ngx_http_request_t *r,
     ngx_http_exam_upload_t *u);
+static ngx_uint_t ngx_http_exam_rufh_proxied(ngx_http_request_t *r);
 
 
 const ngx_http_exam_answers_t  ngx_http_exam_rufh_answers = {
@@ -297,6 +298,50 @@ ngx_http_exam_rufh_limits(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
 }
 
 
+/* the fields by which proxies tell who has asked them, or their address */
+
+static ngx_uint_t
+ngx_http_exam_rufh_proxied(ngx_http_request_t *r)
+{
+    ngx_uint_t                 i;
+    ngx_list_part_t           *part;
+    ngx_table_elt_t           *h;
+    ngx_http_exam_loc_conf_t  *lcf;
+
+    static ngx_str_t  forwarded = ngx_string("X-Forwarded-");
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_exam_module);
+
+    if (lcf->public_url.len > 0) {
+        return 1;
+    }
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (ngx_strcasecmp(h[i].key.data, (u_char *) "Via") == 0
+                || ngx_strcasecmp(h[i].key.data, (u_char *) "Forwarded") == 0
+                || ngx_strcasecmp(h[i].key.data, (u_char *) "X-Real-IP") == 0
+                || ngx_strncasecmp(h[i].key.data, forwarded.data,
+                                   forwarded.len)
+                   == 0)
+            {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * Optional, and not for proxies: nginx as one takes any 1xx but 100 for the
+ * answer, and its client would wait for ever.
+ */
+
 void
 ngx_http_exam_rufh_interim(ngx_http_request_t *r, ngx_http_exam_upload_t *u,
     int64_t offset)
@@ -314,7 +359,8 @@ ngx_http_exam_rufh_interim(ngx_http_request_t *r, ngx_http_exam_upload_t *u,
     /* what is still to be sent of the response before this one goes first */
 
     if (r->http_version != NGX_HTTP_VERSION_11 || r != r->main
-        || r->header_sent || c->buffered || c->error)
+        || r->header_sent || c->buffered || c->error
+        || ngx_http_exam_rufh_proxied(r))
     {
         return;
     }

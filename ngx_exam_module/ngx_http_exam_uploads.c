@@ -628,6 +628,17 @@ ngx_http_exam_uploads_absolute(ngx_http_request_t *r, size_t len,
         host = r->headers_in.host->value;
     }
 
+#if (NGX_HTTP_V3)
+
+    /* nginx makes no Host of ":authority", and its own copy has no port */
+
+    if (r->http_version == NGX_HTTP_VERSION_30 && r->host_end != NULL) {
+        host.data = r->host_start;
+        host.len = r->host_end - r->host_start;
+    }
+
+#endif
+
     scheme = "http://";
 
 #if (NGX_HTTP_SSL)

@@ -70,6 +70,18 @@ subtest 'R01: 104 only for interop version 8, and with that version' => sub {
         is $_->{headers}{'upload-draft-interop-version'}, 8, 'its version'
             for @{ $res->{interim} };
     }
+
+    # nginx as a proxy takes it for the answer
+
+    for (['X-Forwarded-For' => '10.0.0.1'], ['x-forwarded-proto' => 'https'],
+         [Forwarded => 'for=10.0.0.1'], [Via => '1.1 a'],
+         ['X-Real-IP' => '10.0.0.1'])
+    {
+        my $res = create(candidate(), 0, '?1', 'hello', @$_);
+
+        is $res->{status}, 201, "$_->[0]: the answer";
+        is scalar @{ $res->{interim} }, 0, "$_->[0]: no 104";
+    }
 };
 
 

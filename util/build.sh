@@ -160,6 +160,10 @@ nginx_arguments()
         --with-http_dav_module --with-http_auth_request_module
     )
 
+    # since 1.25
+    ! grep -q with-http_v3_module "$NGINX_TREE/auto/options" \
+        || args+=(--with-http_v3_module)
+
     case $1 in
     asan)
         opt="-O1 -g -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1"

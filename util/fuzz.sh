@@ -134,7 +134,7 @@ build_fuzz_nginx()
         --redefine-sym ngx_single_process_cycle=nginx_cycle "$from" "$to"
 
     for part in core event event/modules event/quic os/unix http http/modules \
-        http/v2
+        http/v2 http/v3
     do
         includes+=(-isystem "$NGINX_TREE/src/$part")
     done
