@@ -13,12 +13,14 @@ import readline from 'node:readline';
 import { chromium } from 'playwright-core';
 
 
-const [executablePath, script] = process.argv.slice(2);
+const [executablePath, script, ...more] = process.argv.slice(2);
 
 const flags = [
-    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+    '--no-sandbox', '--disable-gpu', '--no-first-run',
     '--disable-background-networking', '--disable-component-update',
-    '--disable-sync',
+    '--disable-sync', '--ignore-certificate-errors',
+    '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream',
+    ...(more.length ? more : ['--disable-quic']),
 ];
 
 const say = (what) => fs.writeSync(1, JSON.stringify(what) + '\n');

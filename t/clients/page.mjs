@@ -1,13 +1,16 @@
 /*
  * What runs in the page: the commands of node.mjs; the file is made here, of
- * "size" bytes, "by" tus or uppy.
+ * "size" bytes or "from" the camera, "by" put, tus or uppy.
  */
 
+import { recorded } from './camera.mjs';
+import * as put from './fetch.mjs';
 import * as tus from './upload.mjs';
 import * as uppy from './uppy.mjs';
 
 
 const uploads = {};
+const ways = { put, tus, uppy };
 
 
 /* the same bytes, and the same file to who looks for it, for each segment */
@@ -44,9 +47,10 @@ window.run = async (cmd) => {
     }
 
     const say = (what) => window.report({ id: cmd.id, ...what });
-    const file = made(cmd.size, cmd.metadata);
+    const file = cmd.from === 'camera' ? await recorded(cmd.metadata)
+                                       : made(cmd.size, cmd.metadata);
 
     await say({ event: 'made', sha256: await sha256(file) });
 
-    uploads[cmd.id] = (cmd.by === 'uppy' ? uppy : tus).start(file, cmd, say);
+    uploads[cmd.id] = ways[cmd.by].start(file, cmd, say);
 };

@@ -179,6 +179,33 @@ sub server_lines {
 }
 
 
+# What a server block needs to speak TLS: a certificate of 127.0.0.1 that signs
+# itself, made once; its file is certificate().
+
+sub tls_lines {
+    my $file = certificate();
+
+    return "    ssl_certificate $file;\n"
+           . '    ssl_certificate_key ' . dir() . "/key.pem;\n";
+}
+
+
+sub certificate {
+    my $file = dir() . '/cert.pem';
+
+    unless (-e $file) {
+        my ($rc, undef, $err) = run('openssl', 'req', '-x509', '-newkey', 'ec',
+            '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', 9,
+            '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1',
+            '-keyout', dir() . '/key.pem', '-out', $file);
+
+        die "openssl: $err\n" if $rc != 0;
+    }
+
+    return $file;
+}
+
+
 # The configuration of exam-worker and examctl; ini(worker => { probe =>
 # 'off' }) replaces or adds values.  Returns the file's name.
 

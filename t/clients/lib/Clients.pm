@@ -63,6 +63,33 @@ sub chromium {
 }
 
 
+# Does nginx speak HTTP/3?  From 1.25 on, where it was built with that.
+
+sub has_quic {
+    my (undef, undef, $built) = Exam::run($ENV{TEST_NGINX_BINARY}
+                                          // Exam::bin('nginx'), '-V');
+
+    return $built =~ /--with-http_v3_module/;
+}
+
+
+# Chromium that speaks nothing but HTTP/3 with that port of 127.0.0.1.
+
+sub quic_browser {
+    my ($class, $port, @more) = @_;
+
+    my $cert = Exam::certificate();
+    my $key = qx(openssl x509 -in $cert -pubkey -noout | openssl pkey -pubin \\
+                 -outform der | openssl dgst -sha256 -binary | base64);
+
+    chomp $key;
+
+    return $class->browser('--enable-quic',
+        "--origin-to-force-quic-on=127.0.0.1:$port",
+        "--ignore-certificate-errors-spki-list=$key", @more);
+}
+
+
 # One script of all that it imports.
 
 sub bundle {
@@ -90,10 +117,11 @@ sub node {
 }
 
 
-# Comes back with the page there; its address is `origin`.
+# Comes back with the page there; its address is `origin`.  Flags are those of
+# Chromium.
 
 sub browser {
-    my ($class) = @_;
+    my ($class, @flags) = @_;
 
     my $page = bundle('page.mjs', '--format=iife');
     my $script = bundle('browser.mjs', '--platform=node', '--format=cjs',
@@ -102,7 +130,7 @@ sub browser {
     local $ENV{NODE_PATH} = "$Dir/node_modules";
 
     my $self = $class->SUPER::new('browser', "$Dir/bin/node", $script,
-                                  chromium(), $page)->_with;
+                                  chromium(), $page, @flags)->_with;
 
     $self->{origin} = $self->happened(undef, 'page', 60)->{origin};
     return $self;
@@ -141,6 +169,8 @@ sub happened {
 
 sub last_words {
     my ($self, $id) = @_;
+
+    push @{ $self->{events} }, $self->listen while $self->talks;
 
     my @last = grep { ($_->{id} // '') eq ($id // '') } @{ $self->{events} };
 

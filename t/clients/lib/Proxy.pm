@@ -2,7 +2,8 @@ package Proxy;
 
 # The network between a client and nginx, as the test wants it.
 #
-#   my $net = Proxy->new($nginx);
+#   my $net = Proxy->new($nginx);            # or tls => 'second', its second
+#                                           # port; 'first': that is TLS
 #   $net->hold(3_000_000);      # passes on so many bytes to nginx, then waits
 #   $net->held;                 # true once they are all passed on
 #   $net->free;                 # goes on
@@ -29,14 +30,17 @@ our @EXPORT_OK = qw(children holder);
 
 
 sub new {
-    my ($class, $nginx) = @_;
+    my ($class, $nginx, %opt) = @_;
 
+    my $tls = $opt{tls} // '';
+    my $at = $tls eq 'second' ? $nginx->{second} : $nginx->{port};
+    my $scheme = $tls ? 'https' : 'http';
     my $self = $class->SUPER::new('proxy', $^X,
-        "$Exam::Process::Root/t/clients/proxy.pl", $nginx->{port});
+        "$Exam::Process::Root/t/clients/proxy.pl", $at);
 
-    $self->{nginx} = $nginx;
+    @$self{qw(nginx at)} = ($nginx, $at);
     $self->{port} = $self->listen->{port};
-    $self->{url} = "http://127.0.0.1:$self->{port}";
+    $self->{url} = "$scheme://127.0.0.1:$self->{port}";
 
     return $self;
 }
@@ -80,7 +84,7 @@ sub holders {
 
     Exam::wait_for {
         my %pids = map { $_ => 1 } grep { $_ }
-            map { holder($self->{nginx}{port}, $_, children($self->{nginx})) }
+            map { holder($self->{at}, $_, children($self->{nginx})) }
             @{ $self->state->{ports} };
         return @pids = sort keys %pids;
     };

@@ -4,7 +4,9 @@ package Scene;
 # what is looked at in every upload: that it went on where it was broken off,
 # and that what is stored has the hash of what was sent.
 #
-#   my $scene = Scene->new(students => ['S001'], cors => 'http://...');
+#   my $scene = Scene->new(cors => 'http://...', stored => 1);
+#                   # tls => 'ssl http2' or 'quic', daemon => 1, http => {exam_
+#                   # directives}, server => 'lines', net => another network
 #   my $up = $scene->begin($client, by => 'uppy', size => 16_000_000);
 #   ...
 #   $scene->finished($up, 'what was done to it');
@@ -22,6 +24,7 @@ use Exam::Api qw(claims_of);
 use Exam::Process;
 use Clients;
 use Proxy;
+use Relay;
 
 # where a client is stopped, far from both ends of its file
 our $Middle = 3_000_000;
@@ -41,16 +44,127 @@ sub new {
     $opt{stored} ? $self->_roster : Exam::load_exam('30',
         students => { S001 => { code => $Exam::Api::Code } });
 
-    my $http = Exam::http_lines($opt{cors}
-        ? (exam_cors_origin => $opt{cors}) : ());
+    my $http = Exam::http_lines(
+        $opt{cors} ? (exam_cors_origin => $opt{cors}) : (),
+        %{ $opt{http} // {} });
 
-    $self->{nginx} = Exam::server(workers => 2, http => $http,
-                                  allow => [qr/signal 9/]);
+    $self->{nginx} = Exam::server(workers => 2, allow => [qr/signal 9/],
+        http => $http . "log_format spoken '\$server_port \$server_protocol';\n"
+                . "http2_body_preread_size 512k;\n",
+        server => join '', Exam::server_lines(), $opt{server} // '',
+                  $opt{tls} ? _tls_lines($opt{tls}) : ());
+    $self->_daemon if $opt{daemon};
     $self->{api} = Exam::Api->new($self->{nginx});
-    $self->{net} = Proxy->new($self->{nginx});
+    $self->{net} = $opt{net} ? $opt{net}
+                 : ($opt{tls} // '') eq 'quic' ? Relay->new($self->{nginx})
+                 : Proxy->new($self->{nginx}, tls => $opt{tls} && 'second');
     $self->{token} = $self->{api}->logged_in('30', 'S001')->{token};
 
     return $self;
+}
+
+
+# TLS at the second port: tls => 'ssl http2', or 'quic' for HTTP/3.
+
+sub _tls_lines {
+    my ($how) = @_;
+
+    $how .= ' reuseport' if $how eq 'quic';
+
+    return "    listen 127.0.0.1:%%PORT%% $how;\n" . Exam::tls_lines()
+           . "    access_log %%DIR%%/logs/spoken spoken;\n";
+}
+
+
+# Only a daemon lets itself be replaced: the same as one.
+
+my @masters;
+
+sub _daemon {
+    my ($self) = @_;
+
+    my $nginx = $self->{nginx};
+    my $conf = "$nginx->{dir}/nginx.conf";
+
+    $nginx->stop('QUIT');
+    Exam::spew($conf, Exam::slurp($conf) =~ s/daemon off;/daemon on;/r);
+
+    my ($rc, undef, $err) = Exam::run($ENV{TEST_NGINX_BINARY}
+        // Exam::bin('nginx'), '-p', "$nginx->{dir}/", '-c', $conf, '-e',
+        $nginx->{error_log});
+
+    die "nginx: $err\n" if $rc != 0;
+    push @masters, $nginx->{pid} = $self->_master;
+}
+
+
+# The master process that the pid file names, another one than that.
+
+sub _master {
+    my ($self, $not) = @_;
+
+    my $master = Exam::wait_for {
+        my ($pid) = Exam::slurp("$self->{nginx}{dir}/nginx.pid") =~ /^(\d+)/;
+        $pid && $pid != ($not // 0) && $pid;
+    } 20;
+
+    return $master // die "no master process of nginx\n";
+}
+
+
+# A new master process, whose worker processes are the only ones that take
+# connections.
+
+sub upgrade {
+    my ($self) = @_;
+
+    my $nginx = $self->{nginx};
+    my $old = $self->{old} = $nginx->{pid};
+    my @old = $nginx->workers;
+
+    kill 'USR2', $old;
+    push @masters, $nginx->{pid} = $self->_master($old);
+
+    Exam::wait_for { $nginx->workers == 2 } 20 or die "no new processes\n";
+
+    kill 'WINCH', $old;
+
+    Exam::wait_for {
+        !grep { Exam::slurp("/proc/$_/cmdline")
+                =~ /^nginx: worker process(?! is sh)/ } @old;
+    } or die "the old processes go on\n";
+}
+
+
+# All uploads are done: the old master process leaves when told.
+
+sub upgraded {
+    my ($self, $name) = @_;
+
+    kill 'QUIT', $self->{old};
+    ok((Exam::wait_for { !kill 0, $self->{old} } 20),
+       "$name: the old one leaves");
+}
+
+
+END {
+    local $?;
+
+    kill 'QUIT', @masters;
+    Exam::wait_for { !grep { kill 0, $_ } @masters } 10
+        or kill 'KILL', @masters;
+}
+
+
+# The protocols that requests over TLS came by.
+
+sub spoken {
+    my ($self) = @_;
+
+    my %spoken = map { $_ => 1 } Exam::slurp("$self->{nginx}{dir}/logs/spoken")
+                     =~ /^$self->{nginx}{second} (\S+)$/mg;
+
+    return sort keys %spoken;
 }
 
 
@@ -113,17 +227,18 @@ sub begin {
         from => $client->{events} ? scalar @{ $client->{events} } : 0,
     };
 
-    $opt{file} //= video() unless $opt{size};
+    my $page = $opt{size} || $opt{from};
+
+    $opt{file} //= video() unless $page;
     $up->{sha256} = hash_of($opt{file}) if $opt{file};
 
     $client->tell(
         do => 'start', endpoint => $self->{net}->url . '/api/v1/uploads',
         token => $self->{token}, %opt, id => $up->{id},
         metadata => { kind => $up->{kind}, n => "$up->{n}",
-                      filetype => $opt{size} ? 'video/webm' : 'video/mp4' });
+                      filetype => $page ? 'video/webm' : 'video/mp4' });
 
-    $up->{sha256} = $client->happened($up->{id}, 'made')->{sha256}
-        if $opt{size};
+    $up->{sha256} = $client->happened($up->{id}, 'made')->{sha256} if $page;
 
     return $up;
 }
@@ -138,10 +253,11 @@ sub begin_and_stop {
 
     my $up = $self->begin($client, %opt);
 
-    ok($self->{net}->held, "$opt{name}: it has begun");
+    ok($self->{net}->held, "$opt{name}: it has begun")
+        or diag($client->last_words($up->{id}));
     $self->arrived($up);
     ($up->{holder}) = $self->{net}->holders;
-    $up->{ports} = $self->{net}->state->{ports};
+    $up->{ports} = $self->{net}->state->{ports} // [];
 
     return $up;
 }
@@ -155,7 +271,7 @@ sub kill_holder {
     kill 'KILL', $up->{holder};
 
     Exam::wait_for {
-        my %there = map { $_ => 1 } @{ $self->{net}->state->{ports} };
+        my %there = map { $_ => 1 } @{ $self->{net}->state->{ports} // [] };
         return !grep { $there{$_} } @{ $up->{ports} };
     } or die "the connections of a dead process stay\n";
 }
@@ -279,8 +395,8 @@ sub requests {
 }
 
 
-# The client says so, and what nginx has, or exam-worker has stored, has the
-# hash of what was sent, once.
+# The client says so, and what nginx has, or exam-worker has stored (as stored()
+# says without a client), has the hash of what was sent, once.
 
 sub finished {
     my ($self, $up, $name) = @_;
@@ -291,6 +407,13 @@ sub finished {
 
     is($done->{message} // $done->{event}, 'success',
        "$name: the client is done");
+
+    $self->stored($up, $name);
+}
+
+
+sub stored {
+    my ($self, $up, $name) = @_;
 
     my $want = $self->{mysql} ? 'stored' : 'received';
     my $sid = claims_of($self->{token})->{sid};

@@ -264,7 +264,7 @@ sub free_port {
 
 # A master process with $opt{workers} (1) workers of $opt{threads} (4) upload
 # threads on a free port of 127.0.0.1.  http, server, main: lines for these
-# levels.  %%DIR%% in them is the server's folder.
+# levels.  %%DIR%% in them is the server's folder, %%PORT%% a second free port.
 
 sub nginx {
     my ($class, %opt) = @_;
@@ -300,14 +300,17 @@ http {
     }
 }
 END
+        my $second = $conf =~ /%%PORT%%/ ? free_port() : undef;
+
         $conf =~ s/%%DIR%%/$at/g;
+        $conf =~ s/%%PORT%%/$second/g if $second;
         spew("$at/nginx.conf", $conf);
 
         my $self = $class->start('nginx', "$at/stderr", $opt{binary}
             // $ENV{TEST_NGINX_BINARY} // bin('nginx'),
             '-p', "$at/", '-c', "$at/nginx.conf", '-e', "$at/logs/error.log");
 
-        @$self{qw(port url dir error_log)} = ($port,
+        @$self{qw(port second url dir error_log)} = ($port, $second,
             "http://127.0.0.1:$port", $at, "$at/logs/error.log");
 
         my $up = wait_for {
