@@ -10,6 +10,7 @@
 
 
 #define NGX_HTTP_EXAM_RESUME_TRIES  4   /* others may be at the same number */
+#define NGX_HTTP_EXAM_RESUME_WAIT   900 /* ms, for what others create */
 
 
 static exam_err_e ngx_http_exam_resume_number(ngx_http_request_t *r,
@@ -195,7 +196,13 @@ ngx_http_exam_resume_create(ngx_http_request_t *r,
 
     up = (ngx_http_exam_uploads_t *) seg;
 
-    if (up->tries++ == NGX_HTTP_EXAM_RESUME_TRIES) {
+    if (up->since == 0) {
+        up->since = ngx_current_msec;
+    }
+
+    if (up->tries == NGX_HTTP_EXAM_RESUME_TRIES
+        || ngx_current_msec - up->since >= NGX_HTTP_EXAM_RESUME_WAIT)
+    {
         ngx_http_exam_recordings_problem(r, EXAM_ERR_UPLOAD_BUSY);
         return;
     }
@@ -466,10 +473,12 @@ ngx_http_exam_resume_rival(ngx_http_exam_upload_t *u, exam_err_e err)
     ngx_http_request_t       *r;
     ngx_http_exam_resume_t   *re;
     ngx_http_exam_segment_t  *seg;
+    ngx_http_exam_uploads_t  *up;
 
     r = u->r;
     re = u->data;
-    seg = &re->up->seg;
+    up = re->up;
+    seg = &up->seg;
 
     if (err != EXAM_ERR_UPLOAD_NOT_FOUND && err != EXAM_ERR_UPLOAD_GONE) {
 
@@ -480,7 +489,17 @@ ngx_http_exam_resume_rival(ngx_http_exam_upload_t *u, exam_err_e err)
         return;
     }
 
+    /* whoever began to create it may have found another one meanwhile */
+
+    if (u->coming && err == EXAM_ERR_UPLOAD_NOT_FOUND) {
+        ngx_http_exam_upload_leave(u);
+        ngx_http_exam_resume_create(r, seg);
+        return;
+    }
+
     /* what zone or ledger took for an upload is none any more */
+
+    up->tries++;
 
     ngx_memzero(&m, sizeof(exam_manifest_t));
 

@@ -28,6 +28,7 @@
 #define NGX_HTTP_EXAM_UPLOAD_WAIT    900        /* ms until a 423 */
 #define NGX_HTTP_EXAM_UPLOAD_SLOW    10         /* ms between tries, at most */
 #define NGX_HTTP_EXAM_UPLOAD_TRIES   4          /* as fast as the last */
+#define NGX_HTTP_EXAM_UPLOAD_COMING  8          /* tries, 12 ms: then asked */
 #define NGX_HTTP_EXAM_UPLOAD_LISTS   64
 
 
@@ -303,7 +304,7 @@ ngx_http_exam_upload_acquired(ngx_http_exam_upload_t *u)
 
     default: /* NGX_HTTP_EXAM_PART_NONE */
 
-        if (u->coming) {
+        if (u->coming && u->tries < NGX_HTTP_EXAM_UPLOAD_COMING) {
             ngx_http_exam_upload_wait(u);
             return;
         }
