@@ -498,7 +498,7 @@ SKIP: {
     $url = create();
 
     my @lines = traced($worker, ['-e', 'trace=fsync', '-e',
-                                 'inject=fsync:delay_enter=500000'], sub {
+                                 'inject=fsync:delay_enter=200000'], sub {
         $c = hang($url, 0, $body,
                   sub { -e "$spool/ready/" . id($url) . '.rec' });
         $res = $tus->head($url);
