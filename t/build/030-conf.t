@@ -47,6 +47,8 @@ for my $conf (glob "$prefix/*.conf") {
 
     like Exam::slurp($conf), qr/^ *exam_heartbeat_rate 2r\/s burst=20;$/m,
         "$name: the heartbeat rate has a line of its own";
+    like Exam::slurp($conf), qr{^ +location / \{\n +return +404;$}m,
+        "$name: nothing is looked for in nginx's html folder";
 }
 
 my $script = "set -euo pipefail; ROOT=$root; . $root/util/common.sh;"
