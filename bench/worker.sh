@@ -118,8 +118,8 @@ start_servers()
     # its own: a MariaDB that starts removes the temporary tables of others
     mkdir "$dir/mysql-tmp"
 
-    mariadb-install-db --no-defaults "${user[@]}" --datadir="$dir/mysql" \
-        --tmpdir="$dir/mysql-tmp" \
+    mariadb-install-db --no-defaults --force "${user[@]}" \
+        --datadir="$dir/mysql" --tmpdir="$dir/mysql-tmp" \
         --auth-root-authentication-method=normal --skip-test-db \
         >"$dir/mysql.log" 2>&1
     PATH=$PATH:/usr/sbin mariadbd --no-defaults "${user[@]}" \

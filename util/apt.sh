@@ -16,7 +16,7 @@ apt_need()
     missing=$(apt_missing "$@")
     [ -n "$missing" ] || return 0
 
-    step "installing: ${missing//$'\n'/ }"
+    step "installing, see $LOG/build-apt.log: ${missing//$'\n'/ }"
 
     local list=() package deb
 

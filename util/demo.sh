@@ -186,7 +186,7 @@ The exam runs at $URL.  Next:
   ./build.sh test                        all tests
   var/bin/examctl exam list              exams; see examctl --help
   var/bin/examctl recordings $DEMO_EXAM          what was stored
-  ffplay PATH                            play one
+  ffplay var/recordings/PATH             play one
   curl -s $URL/status
 
 END

@@ -21,6 +21,7 @@ run_mutations()
 
     mapfile -t files < <(mutation_files "$@")
     [ ${#files[@]} -gt 0 ] || die "no mutation there"
+    have git || die "git is not installed: it tells what is of the tree"
 
     MUTANT=$MADE/mutations/tree
     mutant_tree

@@ -198,8 +198,10 @@ start_mysql()
 
     if [ ! -d "$VAR/mysql" ]; then
         rm -rf "$VAR/mysql.new"
-        logged mysql-install mariadb-install-db --no-defaults "${user[@]}" \
-            --datadir="$VAR/mysql.new" --skip-test-db \
+        # --force: it need not find this machine's name, a bare one has no
+        # /etc/hosts
+        logged mysql-install mariadb-install-db --no-defaults --force \
+            "${user[@]}" --datadir="$VAR/mysql.new" --skip-test-db \
             --tmpdir="$VAR/run/mysql-tmp" \
             --auth-root-authentication-method=normal \
             || die "MariaDB's data folder cannot be made"

@@ -191,8 +191,9 @@ sub mysql {
         make_path($at, "$at/tmp");
         chmod 0700, $at;
 
-        my $out = qx(mariadb-install-db --no-defaults @user --tmpdir=$at/tmp \\
-            --datadir=$at/data --auth-root-authentication-method=normal \\
+        my $out = qx(mariadb-install-db --no-defaults --force @user \\
+            --tmpdir=$at/tmp --datadir=$at/data \\
+            --auth-root-authentication-method=normal \\
             --skip-test-db --innodb-log-file-size=4M \\
             --innodb-buffer-pool-size=8M </dev/null 2>&1);
         die "mariadb-install-db: $out\n" if $?;
