@@ -119,6 +119,29 @@ my $login = Exam::request('POST', "$env{URL}/api/v1/login", {}, {
 is $login->{status}, 200, 'env: the demo candidate';
 
 
+# the README's look into MySQL, in both languages
+
+for my $readme (qw(README.md README.zh-CN.md)) {
+    my ($look) = Exam::slurp("$root/$readme")
+                 =~ /^(mariadb .*?"\n.*?"\n)/ms;
+    my ($failed, $said, $why) = Exam::run('bash', '-c',
+        "eval \"\$($root/build.sh env)\"\n" . ($look // 'exit 9'));
+
+    is $failed, 0, "$readme: the query of MySQL" or diag $why;
+    is_deeply [$said =~ m{(\Q$env{RECORDINGS}\E/\S+)}mg],
+        [map { "$env{RECORDINGS}/$_->[9]" } @rows],
+        "$readme: the files that the query names";
+}
+
+
+# a browser that looks what is there
+
+my $page = Exam::request('GET', "$env{URL}/");
+is $page->{status}, 404, 'no page';
+unlike Exam::slurp("$var/log/error.log"), qr{"GET / HTTP},
+    'no page: that is no error of the server';
+
+
 # what is printed for pasting
 
 my ($paste) = $out =~ /^Log in as the demo candidate.*\n\n((?: {2}.+\n)+)/m;
