@@ -16,6 +16,7 @@
 
 #define NGX_HTTP_EXAM_END_RETRY  10     /* ms, another one is at it */
 #define NGX_HTTP_EXAM_END_TRIES  100
+#define NGX_HTTP_EXAM_END_LONG   60000  /* ms of a task, then a warning */
 
 
 typedef struct {
@@ -200,11 +201,17 @@ failed:
 static ngx_int_t
 ngx_http_exam_end_post(ngx_http_exam_end_t *e)
 {
-    if (ngx_http_exam_spool.exiting) {
+    if (ngx_http_exam_spool.exiting
+        || ngx_thread_task_post(e->mcf->thread_pool, e->task) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    return ngx_thread_task_post(e->mcf->thread_pool, e->task);
+    /* not cancelable: the process stays until the task is done */
+
+    ngx_add_timer(&e->task->event, NGX_HTTP_EXAM_END_LONG);
+
+    return NGX_OK;
 }
 
 
@@ -233,6 +240,18 @@ static void
 ngx_http_exam_end_done(ngx_event_t *ev)
 {
     ngx_http_exam_end_t *e = ev->data;
+
+    if (ev->timedout) {
+        ev->timedout = 0;
+        ngx_log_error(NGX_LOG_WARN, ev->log, 0,
+                      "exam upload's end waits long for the disk");
+        ngx_add_timer(ev, NGX_HTTP_EXAM_END_LONG);
+        return;
+    }
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
 
     if (e->found == NGX_HTTP_EXAM_PART_FAILED) {
         ngx_log_error(NGX_LOG_ERR, ev->log, e->writer.error,

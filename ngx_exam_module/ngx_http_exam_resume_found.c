@@ -143,6 +143,15 @@ ngx_http_exam_resume_entry(ngx_http_exam_upload_t *u, const exam_ledger_t *e)
     m->metadata = exam_str("");
     ngx_memcpy(m->sha256, e->sha256, EXAM_HASH_LEN);
 
+    /* a tombstone is written with them, whether the request lives or not */
+
+    if (ngx_http_exam_copy(u->pool, &m->exam) != NGX_OK
+        || ngx_http_exam_copy(u->pool, &m->student) != NGX_OK)
+    {
+        ngx_http_exam_resume_answer(u, EXAM_ERR_INTERNAL);
+        return;
+    }
+
     re->has_hash = 1;
 
     ngx_http_exam_resume_found(u);

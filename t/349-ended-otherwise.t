@@ -8,10 +8,12 @@ use warnings;
 use lib 't/lib';
 use Test::More;
 use Digest::SHA qw(sha256_hex);
+use Fcntl qw(:flock);
 
 use Exam;
 use Exam::Api qw(is_problem);
 use Exam::Command qw(node_at);
+use Exam::Trace;
 use Exam::Tus;
 use Exam::Wire;
 
@@ -300,6 +302,77 @@ subtest 'a number of an ended session, paid for by the next one' => sub {
                          $login);
     is $res->{status}, 200, 'given up' or diag $res->{content};
     is $old->head($url)->{status}, 410, 'gone';
+};
+
+
+subtest 'lost: the process is to leave meanwhile' => sub {
+    my $node = node_at('n4', @limits);
+    my $tus = candidate(at => $node);
+    my $url = $tus->create(11, segment(0));
+    my $body = '{"reason":"x"}';
+
+    is $tus->patch($url, 0, 'hello')->{status}, 204, 'some bytes';
+
+    my $strace = trace_begin($node->nginx->workers, '-o', '/dev/null',
+        '-e', 'trace=unlinkat', '-e',
+        'inject=unlinkat:delay_enter=2000000:when=1');
+
+    SKIP: {
+        skip 'processes cannot be traced here', 2 unless $strace;
+
+        my $wire = Exam::Wire->new($node->nginx);
+
+        $wire->head(POST => "$path/screen/0/lost",
+            [Authorization => "Bearer $tus->{token}",
+             'Content-Type' => 'application/json',
+             'Content-Length' => length $body]);
+        $wire->send($body);
+        ok eventually(sub { () = glob "$node->{spool}/part/*/*.gone" }),
+            'its upload is about to end';
+        $node->nginx->reload;
+        is +($wire->response // {})->{status}, 200, 'answered';
+
+        trace_end($strace);
+    }
+};
+
+
+subtest 'DELETE of what the ledger alone knows: it outlives its request' => sub {
+    # freed memory says nothing any more
+    local $ENV{MALLOC_PERTURB_} = 165;
+
+    my $node = node_at('n5', @limits, main => 'worker_shutdown_timeout 1s;');
+    my $tus = candidate(at => $node);
+    my $url = $tus->create(5, segment(0));
+    my ($id, $hex) = $url =~ m{([^/]+-(..)\w{30})\z};
+    my $dir = "$node->{spool}/part/$hex";
+
+    is $tus->patch($url, 0, 'hello')->{status}, 204, 'complete';
+    ok eventually(sub { Exam::redis_cmd('HGET',
+        "exam:{30}:seg:$tus->{student}",
+        Exam::sid('30', $tus->{student}) . ':screen:0') =~ /^received / }),
+        'the ledger has it';
+    unlink glob "$node->{spool}/ready/*";
+
+    open my $turn, '<', $dir or die "$dir: $!\n";
+    flock $turn, LOCK_EX or die "$dir: $!\n";
+    my $inode = (stat $turn)[1];
+
+    my $wire = Exam::Wire->new($node->nginx);
+    $wire->head(DELETE => $url, [Authorization => "Bearer $tus->{token}",
+                                 'Tus-Resumable' => '1.0.0']);
+    ok eventually(sub {
+        Exam::slurp('/proc/locks') =~ /-> FLOCK .*:$inode /
+    }), 'another one is at it';
+
+    $node->nginx->reload;
+    ok $wire->closed, 'the request is ended';
+    close $turn;
+
+    ok eventually(sub { -e "$dir/$id.gone" }), 'its work is done';
+    like Exam::slurp("$dir/$id.gone"),
+        qr/"exam":"30","student":"$tus->{student}"/, 'the tombstone';
+    is $tus->head($url)->{status}, 410, 'tells its owner';
 };
 
 

@@ -101,7 +101,7 @@ sub node_at {
 
     my $spool = Exam::dir() . "/spool-$name";
     my %opt = map { $_ => delete $change{$_} }
-              grep { exists $change{$_} } qw(workers listen dir port);
+              grep { exists $change{$_} } qw(workers listen dir port main);
     my $redis = delete $change{redis};
 
     mkdir $spool;
