@@ -67,6 +67,25 @@ for my $name ('README', 'docs/reference') {
 
     is join(' ', sort grep { $count{$_} } keys %count), '',
         "$name: both name the same directives as often";
+
+    # section by section, whatever stands in backquotes is in both
+    my @differ;
+    my ($ours, $theirs) = map { [ split /^#+ .*\n/m, s/^```.*?^```//msgr ] }
+                          $en, $zh;
+
+    for my $i (0 .. $#$ours) {
+        my @names = map {
+            my %names = map { s/\s+/ /gr => 1 } $_->[$i] =~ /`([^`]+)`/g;
+            \%names;
+        } $ours, $theirs;
+
+        push @differ, map { "$i: $_" } grep { !$names[1]{$_} }
+                      sort keys %{ $names[0] };
+        push @differ, map { "$i zh: $_" } grep { !$names[0]{$_} }
+                      sort keys %{ $names[1] };
+    }
+
+    is join(', ', @differ), '', "$name: each section names the same things";
 }
 
 # links within a file, and to files
