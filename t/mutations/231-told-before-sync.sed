@@ -2,4 +2,4 @@
 # file: ngx_exam_module/ngx_http_exam_part.c
 # test: unit/part
 # proves: R10
-/^ngx_http_exam_part_tell/,/^}/s/if (fdatasync(w->fd) != 0) {/if (0) {/
+/^ngx_http_exam_part_tell/,/^}/s/if (ngx_http_exam_writer_sync(w) != 0/if (0/
