@@ -1,4 +1,4 @@
 # the folder in the store is not synced
 # file: backend-worker/worker_store.c
 # test: t/worker/015-order.t
-s/if (fd == -1 || fsync(fd) == -1) {/if (fd == -1) {/
+/^worker_store_sync_dir/,/^}/s/rc = fsync(fd);/rc = 0;/
