@@ -437,6 +437,12 @@ ngx_http_exam_resume_told(ngx_http_exam_upload_t *u)
     }
 
     if (re->discard && r != NULL) {
+
+        /* its own deed: as long as that takes, but not again and again */
+
+        re->up->since = 0;
+        re->up->tries++;
+
         seg = &re->up->seg;
         ngx_http_exam_upload_leave(u);
         ngx_http_exam_resume_create(r, seg);

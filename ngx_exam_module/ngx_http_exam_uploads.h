@@ -62,7 +62,7 @@ typedef struct {
     uint8_t                         digest[EXAM_HASH_LEN];  /* of the whole */
 
     ngx_uint_t                      tries;  /* of a creation */
-    ngx_msec_t                      since;  /* the first of them */
+    ngx_msec_t                      since;  /* waiting for others */
 
     unsigned                        has_body:1;
     unsigned                        has_check:1;

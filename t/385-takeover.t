@@ -514,6 +514,27 @@ SKIP: {
 }
 
 
+# ---- another length makes room for itself, however slow the disk is
+
+SKIP: {
+    my $res;
+    my $old = create();
+
+    my @lines = traced($worker, ['-e', 'trace=unlinkat', '-e',
+                                 'inject=unlinkat:delay_enter=1100000:when=1'],
+        sub {
+            $res = $tus->post({ 'Upload-Length' => $size + 1,
+                'Upload-Metadata' => Exam::Tus::metadata(kind => 'screen',
+                    n => $n - 1, filetype => 'video/webm') });
+        });
+
+    skip 'processes cannot be traced here', 2 unless @lines;
+
+    is $res->{status}, 201, 'another length is created';
+    is $tus->head($old)->{status}, 410, 'in place of the first one';
+}
+
+
 # ---- a PUT is nobody's to take over
 
 my $put = Exam::Wire->new($server);
