@@ -265,7 +265,8 @@ def node_folder():
     print("==> npm: @tus/server", flush=True)
     done = subprocess.run(
         ["npm", "ci", "--omit=optional", "--ignore-scripts", "--no-audit",
-         "--no-fund"], cwd=folder, capture_output=True, text=True,
+         "--no-fund", "--cache", str(folder / "cache")],
+        cwd=folder, capture_output=True, text=True,
         timeout=300)
     if done.returncode != 0:
         fail("npm could not install @tus/server (leave it out with"

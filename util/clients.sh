@@ -63,7 +63,8 @@ need_node()
 
 
 # npm_need FROM DIR: what FROM/package-lock.json names, in DIR/node_modules.
-# None of the packages runs a script of its own when it is installed.
+# None of the packages runs a script of its own when it is installed; what npm
+# has fetched stays below var/, not in the caller's home.
 
 npm_need()
 {
@@ -78,7 +79,8 @@ npm_need()
     cp "$from/package.json" "$from/package-lock.json" "$dir/"
 
     logged npm timeout 300 npm --prefix "$dir" ci --ignore-scripts \
-        --no-audit --no-fund --fetch-retries=1 --fetch-timeout=60000 \
+        --cache "$MADE/clients/cache" --no-audit --no-fund \
+        --no-update-notifier --fetch-retries=1 --fetch-timeout=60000 \
         || return 1
 
     cp "$from/package-lock.json" "$dir/installed"
