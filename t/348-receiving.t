@@ -192,7 +192,9 @@ is_problem($one->req('PUT', '/api/v1/recordings/screen/2',
                      { Authorization => "Bearer $tus->{token}",
                        'Content-Type' => 'video/webm' }, 'x'),
            503, 'too_many_uploads', 'by PUT');
-is(id($tus->create(5, segment(1))), id($url[1]), 'but one that is there');
+$res = $tus->post({ 'Upload-Length' => 5, segment(1) });
+is($res->{status}, 201, 'but one that is there');
+is(Exam::Tus::path($res), $url[1], 'is told again');
 
 my @file = map { $tus->create(5, meta(filetype => 'text/plain')) } 0, 1;
 
