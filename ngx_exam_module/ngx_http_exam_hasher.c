@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <unistd.h>
 
 
 #define NGX_HTTP_EXAM_HASHER_BLOCK  64      /* bytes, of SHA-256 */
@@ -366,11 +367,16 @@ ngx_http_exam_hasher_piece(ngx_http_exam_hasher_t *job, const uint8_t **data)
 static int
 ngx_http_exam_hasher_cpus(void)
 {
+    long       n;
     cpu_set_t  set;
 
-    if (sched_getaffinity(0, sizeof(set), &set) != 0) {
-        return 1;
+    if (sched_getaffinity(0, sizeof(set), &set) == 0) {
+        return CPU_COUNT(&set);
     }
 
-    return CPU_COUNT(&set);
+    /* more than a set of that size can hold */
+
+    n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return (n > 0) ? (int) n : 1;
 }

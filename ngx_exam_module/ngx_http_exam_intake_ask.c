@@ -439,7 +439,7 @@ ngx_http_exam_intake_quota(ngx_http_exam_upload_t *u)
     /* a resumable upload, and its room on the disk, is one of those to come */
 
     if (in->held && !in->kept) {
-        left -= open - ngx_max(in->length, 0);
+        left -= ngx_max(open - ngx_max(in->length, 0), 0);
     }
 
     if (left < 0 || in->length > left) {
