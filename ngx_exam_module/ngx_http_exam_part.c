@@ -24,12 +24,17 @@
 #include <unistd.h>
 
 
+#define NGX_HTTP_EXAM_PART_GIVE  (64 * 1024)    /* bytes, for a manifest */
+
+
 static int ngx_http_exam_part_info(ngx_http_exam_writer_t *w, int64_t durable,
     int checked);
 static int ngx_http_exam_part_counted(const ngx_http_exam_writer_t *w);
 static int ngx_http_exam_part_sync(ngx_http_exam_writer_t *w);
 static int ngx_http_exam_part_stamp(ngx_http_exam_writer_t *w);
 static int ngx_http_exam_part_dir(ngx_http_exam_writer_t *w);
+static int ngx_http_exam_part_back(ngx_http_exam_writer_t *w, int64_t size);
+static int ngx_http_exam_part_whole(const ngx_http_exam_writer_t *w);
 static int ngx_http_exam_part_bury(ngx_http_exam_writer_t *w,
     exam_gone_e state);
 static int ngx_http_exam_part_turn(ngx_http_exam_writer_t *w, int *there);
@@ -85,6 +90,7 @@ ngx_http_exam_part_info(ngx_http_exam_writer_t *w, int64_t durable,
     w->info_checked = checked;
     w->info_boot = 1;
     w->synced = 0;
+    w->unnamed = 0;
 
     return 0;
 }
@@ -244,10 +250,119 @@ ngx_http_exam_part_tell(ngx_http_exam_writer_t *w)
         /* this rename may be lost: the next one tells anew */
 
         w->info_boot = 0;
+        w->unnamed = 1;
         return -1;
     }
 
     return 0;
+}
+
+
+/*
+ * What was told is in the manifest that there is; the rest may be given back.
+ * Little of it makes room for another manifest: what is reserved behind the
+ * offset, which is taken again, then the last bytes.  Where that does not help
+ * (no inode) the manifest that there is says what is told.
+ */
+
+int
+ngx_http_exam_part_full(ngx_http_exam_writer_t *w)
+{
+    int      i;
+    int64_t  size;
+
+    ngx_http_exam_writer_nice();
+
+    if (w->sealed) {
+        return -1;
+    }
+
+    w->manifest.received_at = -1;
+
+    size = w->lost ? w->info_offset : w->atomic ? w->start : w->offset;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if ((i > 0 || !ngx_http_exam_part_clean(w))
+            && ngx_http_exam_part_back(w, size) != 0)
+        {
+            return -1;
+        }
+
+        if (!ngx_http_exam_part_whole(w)) {
+
+            if (ngx_http_exam_part_tell(w) == 0) {
+                (void) ngx_http_exam_writer_reserve(w, w->manifest.length
+                                                       - w->offset);
+                return 0;
+            }
+
+            if (!ngx_http_exam_part_no_room(w)) {
+                return -1;
+            }
+        }
+
+        if (i > 0 && w->offset == w->info_offset) {
+            break;
+        }
+
+        size = w->offset;
+
+        if (i > 0) {
+            size -= 1 + NGX_HTTP_EXAM_PART_GIVE;
+            size -= size % NGX_HTTP_EXAM_WRITER_ALIGN;
+        }
+
+        if (i > 1 || w->lost || size < w->info_offset) {
+            size = w->info_offset;
+        }
+    }
+
+    w->manifest.length = w->info_length;
+    w->manifest.durable_offset = w->info_offset;
+
+    if (w->unnamed || ngx_http_exam_part_whole(w)) {
+        return -1;
+    }
+
+    return (ngx_http_exam_part_sync(w) == 0) ? 1 : -1;
+}
+
+
+int
+ngx_http_exam_part_no_room(const ngx_http_exam_writer_t *w)
+{
+    return w->error == ENOSPC || w->error == EDQUOT;
+}
+
+
+/* also where that is the size: what is reserved behind it is given back */
+
+static int
+ngx_http_exam_part_back(ngx_http_exam_writer_t *w, int64_t size)
+{
+    if (ngx_http_exam_part_cut(w, size) != 0) {
+        return -1;
+    }
+
+    if (w->lost && fchmod(w->fd, NGX_HTTP_EXAM_WRITER_MODE) != 0) {
+        return ngx_http_exam_writer_failed(w, "fchmod()");
+    }
+
+    w->lost = 0;
+    w->atomic = 0;
+
+    return 0;
+}
+
+
+/* an offset that would be taken for the acknowledgement of all */
+
+static int
+ngx_http_exam_part_whole(const ngx_http_exam_writer_t *w)
+{
+    return w->manifest.protocol == EXAM_PROTOCOL_TUS
+           && w->manifest.length == w->offset;
 }
 
 
@@ -288,12 +403,20 @@ ngx_http_exam_part_cut(ngx_http_exam_writer_t *w, int64_t size)
 int
 ngx_http_exam_part_settle(ngx_http_exam_writer_t *w)
 {
+    int  rc;
+
     if (w->lost || w->torn) {
         return 0;
     }
 
-    return w->atomic ? ngx_http_exam_part_rollback(w)
-                     : ngx_http_exam_part_tell(w);
+    rc = w->atomic ? ngx_http_exam_part_rollback(w)
+                   : ngx_http_exam_part_tell(w);
+
+    if (rc != 0 && ngx_http_exam_part_no_room(w)) {
+        rc = ngx_http_exam_part_full(w);
+    }
+
+    return rc;
 }
 
 
@@ -400,7 +523,7 @@ ngx_http_exam_part_bury(ngx_http_exam_writer_t *w, exam_gone_e state)
 
     rc = ngx_http_exam_writer_file(w, memory, exam_buf_len(&b));
 
-    if (rc != 0 && (w->error == ENOSPC || w->error == EDQUOT)) {
+    if (rc != 0 && ngx_http_exam_part_no_room(w)) {
 
         /* its own room is enough: it is given up anyway */
 

@@ -66,6 +66,18 @@ int ngx_http_exam_part_told(const ngx_http_exam_writer_t *w);
 
 int ngx_http_exam_part_rollback(ngx_http_exam_writer_t *w);
 
+/*
+ * No room, and the append is over: as _tell, of as much as leaves room for a
+ * manifest.  1: of what the manifest has that there is.  Never less than was
+ * told, nor all of an upload by tus: -1 where that is all that could be told.
+ */
+
+int ngx_http_exam_part_full(ngx_http_exam_writer_t *w);
+
+/* the last call has failed for want of room */
+
+int ngx_http_exam_part_no_room(const ngx_http_exam_writer_t *w);
+
 /* the tombstone takes the place of the upload, durably; closes */
 
 int ngx_http_exam_part_terminate(ngx_http_exam_writer_t *w, exam_gone_e state);

@@ -423,7 +423,12 @@ ngx_http_exam_resume_told(ngx_http_exam_upload_t *u)
 
     /* the request has done what it could: no failure */
 
-    re->intake.started = 0;
+    if (!u->no_room || re->err != EXAM_OK || re->method == NGX_HTTP_HEAD) {
+        re->intake.started = 0;
+
+    } else if (re->intake.started) {
+        re->err = EXAM_ERR_DISK_FULL;
+    }
 
     if (re->found) {
 
@@ -532,6 +537,11 @@ ngx_http_exam_resume_answer(ngx_http_exam_upload_t *u, exam_err_e err)
     ngx_http_exam_upload_leave(u);
 
     if (r != NULL) {
+
+        if (u->no_room) {
+            ngx_http_exam_upload_post_stream(r);
+        }
+
         ngx_http_finalize_request(r, ngx_http_exam_resume_send(r, u, err));
     }
 
@@ -553,6 +563,12 @@ ngx_http_exam_resume_send(ngx_http_request_t *r, ngx_http_exam_upload_t *u,
 
     if (err == EXAM_ERR_OFFSET_MISMATCH) {
         return answers->mismatch(r, u);
+    }
+
+    if (err == EXAM_ERR_DISK_FULL && u->no_room
+        && answers->fields(r, u) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (err != EXAM_OK) {

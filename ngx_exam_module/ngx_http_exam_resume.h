@@ -50,6 +50,7 @@ typedef struct {
     ngx_http_exam_answer_pt   offset;   /* HEAD */
     ngx_http_exam_answer_pt   appended; /* PATCH; complete, or to go on */
     ngx_http_exam_answer_pt   mismatch; /* PATCH, at another offset */
+    ngx_http_exam_answer_pt   fields;   /* of an error: NGX_OK, no response */
 } ngx_http_exam_answers_t;
 
 

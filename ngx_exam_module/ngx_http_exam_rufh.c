@@ -27,6 +27,8 @@ static ngx_int_t ngx_http_exam_rufh_appended(ngx_http_request_t *r,
     ngx_http_exam_upload_t *u);
 static ngx_int_t ngx_http_exam_rufh_mismatch(ngx_http_request_t *r,
     ngx_http_exam_upload_t *u);
+static ngx_int_t ngx_http_exam_rufh_fields(ngx_http_request_t *r,
+    ngx_http_exam_upload_t *u);
 static ngx_int_t ngx_http_exam_rufh_final(ngx_http_request_t *r,
     ngx_http_exam_upload_t *u);
 static ngx_int_t ngx_http_exam_rufh_complete(ngx_http_request_t *r,
@@ -40,7 +42,8 @@ const ngx_http_exam_answers_t  ngx_http_exam_rufh_answers = {
     ngx_http_exam_rufh_created,
     ngx_http_exam_rufh_offset,
     ngx_http_exam_rufh_appended,
-    ngx_http_exam_rufh_mismatch
+    ngx_http_exam_rufh_mismatch,
+    ngx_http_exam_rufh_fields
 };
 
 
@@ -209,6 +212,27 @@ ngx_http_exam_rufh_mismatch(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
     }
 
     return ngx_http_exam_resume_mismatch(r, u);
+}
+
+
+static ngx_int_t
+ngx_http_exam_rufh_fields(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_resume_t  *re;
+
+    re = u->data;
+
+    if (re->created
+        && ngx_http_exam_uploads_location(r, u->writer.manifest.id) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_exam_rufh_complete(r, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_exam_resume_offset(r, u);
 }
 
 

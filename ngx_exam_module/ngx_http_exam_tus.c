@@ -24,13 +24,16 @@ static ngx_int_t ngx_http_exam_tus_offset(ngx_http_request_t *r,
     ngx_http_exam_upload_t *u);
 static ngx_int_t ngx_http_exam_tus_appended(ngx_http_request_t *r,
     ngx_http_exam_upload_t *u);
+static ngx_int_t ngx_http_exam_tus_fields(ngx_http_request_t *r,
+    ngx_http_exam_upload_t *u);
 
 
 const ngx_http_exam_answers_t  ngx_http_exam_tus_answers = {
     ngx_http_exam_tus_created,
     ngx_http_exam_tus_offset,
     ngx_http_exam_tus_appended,
-    ngx_http_exam_resume_mismatch
+    ngx_http_exam_resume_mismatch,
+    ngx_http_exam_tus_fields
 };
 
 
@@ -202,4 +205,25 @@ ngx_http_exam_tus_appended(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
     }
 
     return ngx_http_exam_empty(r, NGX_HTTP_NO_CONTENT);
+}
+
+
+static ngx_int_t
+ngx_http_exam_tus_fields(ngx_http_request_t *r, ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_resume_t  *re;
+
+    re = u->data;
+
+    if (re->created
+        && ngx_http_exam_uploads_location(r, u->writer.manifest.id) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_exam_resume_offset(r, u) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_exam_resume_expires(r, u);
 }

@@ -465,6 +465,14 @@ ngx_http_exam_upload_failed(ngx_http_exam_upload_t *u)
 
     u->scrap = (u->op == NGX_HTTP_EXAM_UPLOAD_CREATE);
 
+    if (err == EXAM_ERR_DISK_FULL && u->resumable && !u->scrap
+        && u->op != NGX_HTTP_EXAM_UPLOAD_FULL
+        && u->op != NGX_HTTP_EXAM_UPLOAD_TERMINATE)
+    {
+        ngx_http_exam_upload_full(u);
+        return;
+    }
+
     ngx_http_exam_upload_fail(u, err);
 }
 

@@ -75,7 +75,8 @@ typedef struct {
     /*
      * Resumable: writer.manifest.durable_offset == writer.offset is durable, or
      * (gone) the upload is no more.  The owner calls _leave and then answers,
-     * or after creation _append.
+     * or after creation _append.  no_room: for want of it what the owner has
+     * called for was not done, and the offset may be less than before.
      */
 
     void (*told)(ngx_http_exam_upload_t *u);
@@ -173,6 +174,7 @@ struct ngx_http_exam_upload_s {
     ngx_uint_t                        tries;
     int                               found;    /* ngx_http_exam_part_e */
     exam_gone_e                       tombstone;    /* to be set */
+    off_t                             wanted;   /* to be told; -1: none */
 
     /* of those that receive */
 
@@ -194,6 +196,7 @@ struct ngx_http_exam_upload_s {
     unsigned                          overrun:1;    /* the body did */
     unsigned                          coming:1; /* another creates it */
     unsigned                          settle:1; /* somebody waits for it */
+    unsigned                          no_room:1;    /* for what was asked */
 };
 
 
@@ -308,6 +311,7 @@ typedef enum {
     NGX_HTTP_EXAM_UPLOAD_APPEND,
     NGX_HTTP_EXAM_UPLOAD_TELL,
     NGX_HTTP_EXAM_UPLOAD_ROLLBACK,
+    NGX_HTTP_EXAM_UPLOAD_FULL,
     NGX_HTTP_EXAM_UPLOAD_TERMINATE,
     NGX_HTTP_EXAM_UPLOAD_SETTLE,
     NGX_HTTP_EXAM_UPLOAD_CLOSE
@@ -328,6 +332,10 @@ void ngx_http_exam_upload_part_thread(ngx_http_exam_upload_t *u);
 void ngx_http_exam_upload_part_next(ngx_http_exam_upload_t *u);
 
 void ngx_http_exam_upload_refuse(ngx_http_exam_upload_t *u, exam_err_e err);
+
+/* there is no room: the append is over, what stays of it is told */
+
+void ngx_http_exam_upload_full(ngx_http_exam_upload_t *u);
 
 /* an ENDED one with no task in flight; _later: once more, by a timer */
 

@@ -4,7 +4,8 @@
  * ngx_http_exam_upload.h): taken over, told, let go.
  *
  *   begin, acquire -> OPENING -> OPENED -> append -> RECEIVING -> RECEIVED
- *          -> tell, rollback, terminate -> TELLING -> TOLD -> leave -> ENDED
+ *          -> tell, rollback, full, terminate -> TELLING -> TOLD -> leave
+ *          -> ENDED
  *                             \-> finish -> FINISHING -> ENDED
  *
  * The owner of a part holds its lock and is listed here by id; a newcomer asks
@@ -143,6 +144,11 @@ ngx_http_exam_upload_append(ngx_http_exam_upload_t *u)
         err = ngx_http_exam_upload_enter(u);
     }
 
+    if (err == EXAM_ERR_DISK_FULL) {
+        ngx_http_exam_upload_full(u);
+        return;
+    }
+
     if (err != EXAM_OK) {
         ngx_http_exam_upload_fail(u, err);
         return;
@@ -164,6 +170,33 @@ ngx_http_exam_upload_tell(ngx_http_exam_upload_t *u)
     u->state = NGX_HTTP_EXAM_UPLOAD_TELLING;
 
     ngx_http_exam_upload_task(u, NGX_HTTP_EXAM_UPLOAD_TELL);
+}
+
+
+void
+ngx_http_exam_upload_full(ngx_http_exam_upload_t *u)
+{
+    ngx_event_t  *rev;
+
+    u->no_room = 1;
+    u->wanted = (u->state == NGX_HTTP_EXAM_UPLOAD_TELLING) ? u->writer.offset
+                                                           : -1;
+
+    ngx_http_exam_buffer_wait_cancel(&u->wait);
+
+    if (u->r != NULL) {
+        rev = u->r->connection->read;
+
+        if (rev->timer_set) {
+            ngx_del_timer(rev);
+        }
+
+        u->r->read_event_handler = ngx_http_block_reading;
+    }
+
+    u->state = NGX_HTTP_EXAM_UPLOAD_TELLING;
+
+    ngx_http_exam_upload_task(u, NGX_HTTP_EXAM_UPLOAD_FULL);
 }
 
 
@@ -229,6 +262,10 @@ ngx_http_exam_upload_part_thread(ngx_http_exam_upload_t *u)
         u->rc = ngx_http_exam_part_rollback(&u->writer);
         return;
 
+    case NGX_HTTP_EXAM_UPLOAD_FULL:
+        u->rc = ngx_http_exam_part_full(&u->writer);
+        return;
+
     case NGX_HTTP_EXAM_UPLOAD_TERMINATE:
         u->rc = ngx_http_exam_part_terminate(&u->writer, u->tombstone);
         return;
@@ -259,6 +296,18 @@ ngx_http_exam_upload_part_next(ngx_http_exam_upload_t *u)
 
     case NGX_HTTP_EXAM_UPLOAD_ACQUIRE:
         ngx_http_exam_upload_acquired(u);
+        return;
+
+    case NGX_HTTP_EXAM_UPLOAD_FULL:
+
+        /* all that was to be told is: there was room after all */
+
+        if (u->rc == 0 && u->writer.offset == u->wanted) {
+            u->no_room = 0;
+        }
+
+        u->state = NGX_HTTP_EXAM_UPLOAD_TOLD;
+        u->handlers.told(u);
         return;
 
     case NGX_HTTP_EXAM_UPLOAD_TELL:

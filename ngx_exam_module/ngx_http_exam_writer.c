@@ -416,6 +416,7 @@ ngx_http_exam_writer_finish(ngx_http_exam_writer_t *w)
     /* the manifest is final: nothing it counts may be cut off any more */
 
     w->atomic = 0;
+    w->sealed = 1;
 
     if (ngx_http_exam_writer_rename(w, EXAM_SPOOL_PART, EXAM_SPOOL_REC) != 0) {
         return -1;

@@ -98,6 +98,8 @@ typedef struct {
     int                            info_checked;
     int                            info_boot;   /* this boot's */
     int                            synced;  /* and its directory */
+    int                            unnamed; /* a sync of that has failed */
+    int                            sealed;  /* .info is final */
 } ngx_http_exam_writer_t;
 
 

@@ -214,12 +214,14 @@ for (['pwrite64', 'ENOSPC', 507, 'disk_full'],
     });
 
     SKIP: {
-        skip 'processes cannot be traced here', 5 unless @lines;
+        skip 'processes cannot be traced here', 6 unless @lines;
 
         my $json = eval { JSON::PP::decode_json($res->{body}) } // {};
 
         is $res->{status}, $status, "$what: $status";
         is $json->{code}, $code, "$what: $code";
+        is $res->{headers}{'upload-offset'}, $status == 507 ? 700_000 : undef,
+            "$what: a full disk tells the offset";
         is $tus->offset($url), 700_000, "$what: what was told is kept";
         is $tus->patch($url, 700_000, $body)->{status}, 204,
             "$what: it goes on";

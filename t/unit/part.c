@@ -21,6 +21,10 @@ static void test_boot(void);
 static void test_checked(void);
 static void test_rolled_back(void);
 static void test_failures(void);
+static void test_full(void);
+static void test_full_append(void);
+static void test_full_end(void);
+static void test_full_other(void);
 static void test_unaligned(void);
 
 
@@ -36,6 +40,10 @@ main(void)
     test_checked();
     test_rolled_back();
     test_failures();
+    test_full();
+    test_full_append();
+    test_full_end();
+    test_full_other();
     test_unaligned();
 
     spool_stop();
@@ -344,6 +352,206 @@ test_failures(void)
     tap_is(acquire(&w, OTHER), NGX_HTTP_EXAM_PART_GONE, "and says so");
     tap_is(w.gone, EXAM_GONE_REFUSED, "refused");
 
+    (void) unlinkat(spool, DIR_ ID ".gone", 0);
+}
+
+
+/* no room for a manifest: what was told stays, what was not makes some */
+
+static void
+test_full(void)
+{
+    static char  data[300000];
+
+    char      text[1024];
+    writer_t  w;
+
+    begin(&w, 1000000);
+
+    tap_is(append(&w, data, 200000), 0, "bytes that are not told");
+
+    write_errno = ENOSPC;
+    tap_is(ngx_http_exam_part_tell(&w), -1, "no room for a manifest");
+    tap_ok(ngx_http_exam_part_no_room(&w), "is why");
+    cuts_to_room = 1;
+    tap_is(ngx_http_exam_part_full(&w), 0, "room kept behind the offset");
+    tap_is(w.offset, 200000, "costs nothing");
+    tap_is(w.manifest.durable_offset, 200000, "and all is told");
+    closed(&w);
+
+    (void) acquire(&w, BOOT);
+    tap_is(append(&w, data, 100000), 0, "more");
+    write_errno = EDQUOT;
+    cuts_to_room = 2;
+    tap_is(ngx_http_exam_part_full(&w), 0, "the last bytes make room");
+    tap_ok(w.offset > 200000 && w.offset < 300000 && w.offset % 4096 == 0,
+           "not many, to the alignment");
+    tap_is(size_of(DIR_ ID ".part"), w.offset, "so much is there");
+    tap_is(w.manifest.durable_offset, w.offset, "and is told");
+    tap_ok(ngx_http_exam_part_told(&w), "for good");
+    closed(&w);
+
+    (void) acquire(&w, BOOT);
+    tap_is(append(&w, data, 300000), 0, "more");
+    write_errno = ENOSPC;
+    dir_syncs = 0;
+    tap_is(ngx_http_exam_part_full(&w), 0, "nothing makes room");
+    tap_ok(w.offset == w.info_offset && w.offset > 200000,
+           "what was told last is told again");
+    tap_is(size_of(DIR_ ID ".part"), w.offset, "by the manifest there is");
+    closed(&w);
+
+    /* any boot, and any owner */
+
+    tap_is(acquire(&w, OTHER), NGX_HTTP_EXAM_PART_OWNED, "another boot");
+    tap_is(ngx_http_exam_part_tell(&w), -1, "whose id cannot be written");
+    dir_syncs = 0;
+    tap_is(ngx_http_exam_part_full(&w), 1, "tells the same");
+    tap_is(w.manifest.durable_offset, w.offset, "offset");
+    write_errno = 0;
+
+    text_of(DIR_ ID ".info", text, sizeof(text));
+    tap_ok(strstr(text, BOOT) != NULL, "by the old manifest");
+    closed(&w);
+
+}
+
+
+/* what an append was doing when there was no more room */
+
+static void
+test_full_append(void)
+{
+    static char  data[100000];
+
+    writer_t  w;
+
+    (void) acquire(&w, BOOT);
+    w.has_check = 1;
+    w.check.alg = EXAM_TUS_CRC32C;
+    w.check.len = 4;
+    tap_is(append(&w, data, 100000), 0, "bytes with a checksum");
+    write_errno = ENOSPC;
+    tap_is(ngx_http_exam_part_full(&w), 1, "without room");
+    write_errno = 0;
+    tap_is(w.offset, w.start, "go back whole");
+    tap_is(size_of(DIR_ ID ".part"), w.start, "from the disk too");
+    tap_ok(ngx_http_exam_part_clean(&w), "with nothing left to undo");
+    closed(&w);
+
+    (void) acquire(&w, BOOT);
+    tap_is(append(&w, data, 100000), 0, "bytes");
+    write_errno = ENOSPC;
+    tap_is(put(&w, (uint8_t *) data, 4096), -1, "and some that are torn");
+    cuts_to_room = 1;
+    tap_is(ngx_http_exam_part_full(&w), 0, "those are the room");
+    tap_is(w.offset, w.start + 100000, "the others are kept");
+    tap_is(w.manifest.durable_offset, w.offset, "and told");
+    closed(&w);
+
+    (void) acquire(&w, BOOT);
+    tap_is(append(&w, data, 100000), 0, "bytes");
+    write_errno = ENOSPC;
+    cuts_to_room = 2;
+    tap_is(ngx_http_exam_part_settle(&w), 0, "who is asked to let go");
+    tap_ok(w.offset > w.start && ngx_http_exam_part_told(&w),
+           "does the same");
+    closed(&w);
+}
+
+
+/* the offset of a complete upload is its acknowledgement */
+
+static void
+test_full_end(void)
+{
+    static char  data[1000000];
+
+    int64_t   told;
+    writer_t  w;
+
+    (void) acquire(&w, BOOT);
+    told = w.offset;
+    tap_is(append(&w, data, (size_t) (1000000 - told)), 0, "all of it");
+
+    w.manifest.final = true;
+    w.manifest.received_at = 1;
+    w.manifest.durable_offset = w.offset;
+    write_errno = ENOSPC;
+    tap_is(ngx_http_exam_writer_finish(&w), -1, "no room for the end");
+    cuts_to_room = 2;
+    tap_is(ngx_http_exam_part_full(&w), 0, "is told");
+    tap_ok(w.offset < 1000000 && w.offset >= 900000, "as less than all");
+    tap_is(w.manifest.durable_offset, w.offset, "durably");
+    closed(&w);
+
+    (void) acquire(&w, BOOT);
+    tap_ok(!w.manifest.final && w.offset < 1000000, "it goes on from there");
+    tap_is(append(&w, data, (size_t) (1000000 - w.offset)), 0, "to the end");
+    tap_is(ngx_http_exam_part_tell(&w), 0, "which the manifest has");
+    write_errno = ENOSPC;
+    tap_is(ngx_http_exam_part_full(&w), -1, "then there is nothing to tell");
+    write_errno = 0;
+    tap_is(size_of(DIR_ ID ".part"), 1000000, "and nothing is given up");
+    closed(&w);
+
+    (void) acquire(&w, BOOT);
+    w.manifest.final = true;
+    w.manifest.received_at = 1;
+    tap_is(ngx_http_exam_writer_finish(&w), 0, "the end, when there is room");
+    (void) unlinkat(spool, "ready/" ID ".rec", 0);
+    (void) unlinkat(spool, "ready/" ID ".info", 0);
+}
+
+
+/* syncs that want room, calls that fail otherwise */
+
+static void
+test_full_other(void)
+{
+    writer_t  w;
+
+    begin(&w, -1);
+    tap_is(append(&w, "hello", 5), 0, "five bytes");
+    tap_is(ngx_http_exam_part_tell(&w), 0, "told");
+    tap_is(append(&w, "world", 5), 0, "five more");
+
+    sync_errno = EDQUOT;
+    tap_is(ngx_http_exam_part_tell(&w), -1, "that cannot be synced");
+    tap_is(ngx_http_exam_part_full(&w), 0, "over the quota");
+    sync_errno = 0;
+    tap_is(w.offset, 5, "are given up");
+    tap_is(w.manifest.durable_offset, 5, "what was told is told");
+    tap_ok(ngx_http_exam_part_clean(&w), "with nothing left to undo");
+    closed(&w);
+
+    (void) acquire(&w, BOOT);
+    tap_is(w.offset, 5, "by all who come");
+    tap_is(append(&w, "world", 5), 0, "five bytes");
+    write_errno = EIO;
+    tap_is(ngx_http_exam_part_full(&w), -1, "a broken disk is not a full one");
+    tap_is(size_of(DIR_ ID ".part"), 10, "nothing is given up for it");
+    write_errno = 0;
+
+    dir_errno = EIO;
+    tap_is(ngx_http_exam_part_tell(&w), -1, "a name that may be lost");
+    dir_errno = 0;
+    write_errno = ENOSPC;
+    tap_is(ngx_http_exam_part_full(&w), -1, "is not told without another");
+    write_errno = 0;
+    closed(&w);
+
+    (void) acquire(&w, BOOT);
+    tap_is(append(&w, "!", 1), 0, "one byte");
+    write_errno = ENOSPC;
+    cut_errno = EIO;
+    tap_is(ngx_http_exam_part_full(&w), -1, "what cannot be cut off");
+    cut_errno = write_errno = 0;
+    closed(&w);
+    tap_is(size_of(DIR_ ID ".part"), 11, "stays");
+
+    (void) acquire(&w, BOOT);
+    (void) ngx_http_exam_part_terminate(&w, EXAM_GONE_DELETED);
     (void) unlinkat(spool, DIR_ ID ".gone", 0);
 }
 

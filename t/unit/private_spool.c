@@ -41,6 +41,7 @@ int      spool, ready;
 int      syncs, dir_syncs;
 int      sync_errno, dir_errno, cut_errno, write_errno;
 int64_t  size_at_sync;
+int      cuts_to_room;
 uint8_t  arena[2][EXAM_MANIFEST_ARENA];
 
 static char  spool_path[] = "/tmp/exam-spool-XXXXXX";
@@ -250,6 +251,10 @@ test_ftruncate(int fd, off_t size)
     if (cut_errno) {
         errno = cut_errno;
         return -1;
+    }
+
+    if (cuts_to_room > 0 && --cuts_to_room == 0) {
+        write_errno = 0;
     }
 
     return ftruncate(fd, size);

@@ -36,6 +36,10 @@ extern int  syncs, dir_syncs;
 extern int  sync_errno, dir_errno, cut_errno, write_errno;
 extern int64_t  size_at_sync;
 
+/* so many cuts from now writes succeed again: there is room */
+
+extern int  cuts_to_room;
+
 
 /* bails out when there is none */
 
