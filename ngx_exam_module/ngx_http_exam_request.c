@@ -234,6 +234,10 @@ ngx_http_exam_send(ngx_http_request_t *r, ngx_uint_t status, ngx_str_t *type,
 
     ngx_http_exam_status_line(r, status);
 
+    /* nothing here has a validator: nginx would answer 412 and 304 itself */
+
+    r->disable_not_modified = 1;
+
     r->headers_out.status = status;
     r->headers_out.content_length_n = len;
     r->headers_out.content_type = *type;
