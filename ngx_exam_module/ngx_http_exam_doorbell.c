@@ -12,9 +12,12 @@
 
 static void ngx_http_exam_doorbell_settle(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_doorbell_settled(void *data, redisReply *reply);
-static void ngx_http_exam_doorbell_add(ngx_http_exam_upload_t *u,
-    const ngx_http_exam_segment_t *seg, exam_buf_t *b);
+static ngx_int_t ngx_http_exam_doorbell_add(const exam_manifest_t *m,
+    ngx_http_exam_redis_pt handler, void *data);
 static void ngx_http_exam_doorbell_added(void *data, redisReply *reply);
+static void ngx_http_exam_doorbell_found_settled(void *data,
+    redisReply *reply);
+static void ngx_http_exam_doorbell_found_added(void *data, redisReply *reply);
 static ngx_str_t ngx_http_exam_doorbell_str(exam_str_t s);
 static ngx_str_t ngx_http_exam_doorbell_int(exam_buf_t *b, int64_t n);
 static ngx_str_t ngx_http_exam_doorbell_hex(exam_buf_t *b,
@@ -22,16 +25,54 @@ static ngx_str_t ngx_http_exam_doorbell_hex(exam_buf_t *b,
 
 
 void
-ngx_http_exam_doorbell(ngx_http_exam_upload_t *u,
-    const ngx_http_exam_segment_t *seg)
+ngx_http_exam_doorbell(ngx_http_exam_upload_t *u)
 {
-    u_char      memory[512];
-    exam_buf_t  b;
-
     ngx_http_exam_doorbell_settle(u);
 
-    exam_buf_init(&b, memory, sizeof(memory));
-    ngx_http_exam_doorbell_add(u, seg, &b);
+    ngx_http_exam_upload_hold(u);
+
+    if (ngx_http_exam_doorbell_add(&u->writer.manifest,
+                                   ngx_http_exam_doorbell_added, u)
+        != NGX_OK)
+    {
+        ngx_http_exam_count(u->mcf, doorbell_errors_total, 1);
+        ngx_http_exam_upload_release(u);
+    }
+}
+
+
+void
+ngx_http_exam_doorbell_found(ngx_http_exam_main_conf_t *mcf,
+    const exam_manifest_t *m)
+{
+    (void) ngx_http_exam_settle(m, "received",
+                                ngx_http_exam_doorbell_found_settled, NULL);
+
+    if (ngx_http_exam_doorbell_add(m, ngx_http_exam_doorbell_found_added, mcf)
+        != NGX_OK)
+    {
+        ngx_http_exam_count(mcf, doorbell_errors_total, 1);
+    }
+}
+
+
+/* `stored` comes with the next flush */
+
+static void
+ngx_http_exam_doorbell_found_settled(void *data, redisReply *reply)
+{
+    /* void */
+}
+
+
+static void
+ngx_http_exam_doorbell_found_added(void *data, redisReply *reply)
+{
+    ngx_http_exam_main_conf_t *mcf = data;
+
+    if (reply == NULL || reply->type != REDIS_REPLY_STRING) {
+        ngx_http_exam_count(mcf, doorbell_errors_total, 1);
+    }
 }
 
 
@@ -140,15 +181,16 @@ done:
 }
 
 
-static void
-ngx_http_exam_doorbell_add(ngx_http_exam_upload_t *u,
-    const ngx_http_exam_segment_t *seg, exam_buf_t *b)
+static ngx_int_t
+ngx_http_exam_doorbell_add(const exam_manifest_t *m,
+    ngx_http_exam_redis_pt handler, void *data)
 {
-    char              key[EXAM_KEY_MAX];
-    ngx_str_t         argv[21];
-    exam_manifest_t  *m;
+    char        key[EXAM_KEY_MAX];
+    u_char      memory[512];
+    ngx_str_t   argv[21];
+    exam_buf_t  b;
 
-    m = &u->writer.manifest;
+    exam_buf_init(&b, memory, sizeof(memory));
 
     ngx_str_set(&argv[0], "XADD");
     argv[1].data = (u_char *) key;
@@ -157,31 +199,24 @@ ngx_http_exam_doorbell_add(ngx_http_exam_upload_t *u,
     ngx_str_set(&argv[3], "id");
     argv[4] = ngx_http_exam_doorbell_str(m->id);
     ngx_str_set(&argv[5], "exam");
-    argv[6] = ngx_http_exam_doorbell_str(seg->exam);
+    argv[6] = ngx_http_exam_doorbell_str(m->exam);
     ngx_str_set(&argv[7], "student");
-    argv[8] = ngx_http_exam_doorbell_str(seg->student);
+    argv[8] = ngx_http_exam_doorbell_str(m->student);
     ngx_str_set(&argv[9], "session");
-    argv[10] = ngx_http_exam_doorbell_hex(b, seg->sid, EXAM_SID_LEN);
+    argv[10] = ngx_http_exam_doorbell_hex(&b, m->sid, EXAM_SID_LEN);
     ngx_str_set(&argv[11], "kind");
-    argv[12] = ngx_http_exam_doorbell_str(seg->kind_name);
+    argv[12] = ngx_http_exam_doorbell_str(m->kind);
     ngx_str_set(&argv[13], "n");
-    argv[14] = ngx_http_exam_doorbell_int(b, seg->n);
+    argv[14] = ngx_http_exam_doorbell_int(&b, m->n);
     ngx_str_set(&argv[15], "bytes");
-    argv[16] = ngx_http_exam_doorbell_int(b, m->length);
+    argv[16] = ngx_http_exam_doorbell_int(&b, m->length);
     ngx_str_set(&argv[17], "sha256");
-    argv[18] = ngx_http_exam_doorbell_hex(b, m->sha256, EXAM_HASH_LEN);
+    argv[18] = ngx_http_exam_doorbell_hex(&b, m->sha256, EXAM_HASH_LEN);
     ngx_str_set(&argv[19], "received_at");
-    argv[20] = ngx_http_exam_doorbell_int(b, m->received_at);
+    argv[20] = ngx_http_exam_doorbell_int(&b, m->received_at);
 
-    ngx_http_exam_upload_hold(u);
-
-    if (ngx_http_exam_redis_command(ngx_http_exam_redis, NULL, 21, argv,
-                                    ngx_http_exam_doorbell_added, u)
-        != NGX_OK)
-    {
-        ngx_http_exam_count(u->mcf, doorbell_errors_total, 1);
-        ngx_http_exam_upload_release(u);
-    }
+    return ngx_http_exam_redis_command(ngx_http_exam_redis, NULL, 21, argv,
+                                       handler, data);
 }
 
 

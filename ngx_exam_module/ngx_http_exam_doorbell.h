@@ -14,13 +14,19 @@
 
 
 /*
- * Settles the number as received and adds an entry to the node's stream.  seg
- * must live as long as u, of which references are taken.  What fails is counted
- * only: the worker's scan of the spool finds the upload.
+ * Settles the number as received and adds an entry to the node's stream;
+ * references to u are taken.  What fails is counted only: the worker's scan of
+ * the spool finds the upload.
  */
 
-void ngx_http_exam_doorbell(ngx_http_exam_upload_t *u,
-    const ngx_http_exam_segment_t *seg);
+void ngx_http_exam_doorbell(ngx_http_exam_upload_t *u);
+
+/*
+ * The same of an upload that somebody else has left complete; m may go at once.
+ */
+
+void ngx_http_exam_doorbell_found(ngx_http_exam_main_conf_t *mcf,
+    const exam_manifest_t *m);
 
 /*
  * One row of the script: the manifest's number and upload in that state; return

@@ -455,14 +455,58 @@ static void
 ngx_http_exam_intake_again(ngx_event_t *ev)
 {
     ngx_connection_t        *c;
+    ngx_http_exam_intake_t  *in;
     ngx_http_exam_upload_t  *u = ev->data;
 
+    void                   (*ready)(ngx_http_exam_upload_t *u);
+
+    in = u->data;
     c = u->r->connection;
     ngx_http_set_log_request(c->log, u->r);
 
-    ngx_http_exam_intake_reserve(u);
+    ready = in->ready;
+    in->ready = NULL;
+
+    if (ready != NULL) {
+        ready(u);
+
+    } else {
+        ngx_http_exam_intake_reserve(u);
+    }
 
     ngx_http_run_posted_requests(c);
+}
+
+
+ngx_int_t
+ngx_http_exam_intake_wait(ngx_http_exam_upload_t *u,
+    void (*ready)(ngx_http_exam_upload_t *u))
+{
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    if (in->waited >= NGX_HTTP_EXAM_INTAKE_WAIT
+        || !ngx_http_exam_intake_cold(u))
+    {
+        return NGX_OK;
+    }
+
+    in->ready = ready;
+    in->waited += NGX_HTTP_EXAM_INTAKE_RETRY;
+    ngx_add_timer(&in->timer, NGX_HTTP_EXAM_INTAKE_RETRY);
+
+    return NGX_AGAIN;
+}
+
+
+/* without a spool there is nothing to wait for */
+
+ngx_uint_t
+ngx_http_exam_intake_cold(ngx_http_exam_upload_t *u)
+{
+    return !ngx_http_exam_zone_warm(u->mcf->zone)
+           && ngx_http_exam_spool.dir != -1 && ngx_http_exam_spool.ready != -1;
 }
 
 
@@ -623,12 +667,8 @@ ngx_http_exam_intake_finished(ngx_http_exam_upload_t *u, ngx_http_request_t *r)
 void
 ngx_http_exam_intake_told(ngx_http_exam_upload_t *u)
 {
-    ngx_http_exam_intake_t  *in;
-
-    in = u->data;
-
     ngx_http_exam_record_receipt(&u->writer.manifest);
-    ngx_http_exam_doorbell(u, &in->seg);
+    ngx_http_exam_doorbell(u);
 }
 
 

@@ -75,6 +75,7 @@ typedef struct {
     ngx_uint_t                     slot;
     ngx_event_t                    timer;
     ngx_uint_t                     waited;  /* ms */
+    void                         (*ready)(ngx_http_exam_upload_t *u);
 
     ngx_http_exam_intake_handlers_t  handlers;
     void                         (*told)(ngx_http_exam_upload_t *u);
@@ -125,6 +126,19 @@ exam_err_e ngx_http_exam_intake_full(ngx_http_exam_upload_t *u,
 /* a slot of the session that asks: EXAM_OK, or TOO_MANY_UPLOADS */
 
 EXAM_MUST_CHECK exam_err_e ngx_http_exam_intake_open(ngx_http_exam_upload_t *u);
+
+/*
+ * NGX_AGAIN: the zone is being filled from the spool, and may know more soon:
+ * `ready` is called in a moment, and asks again.  NGX_OK: it is not, or that
+ * takes too long.
+ */
+
+ngx_int_t ngx_http_exam_intake_wait(ngx_http_exam_upload_t *u,
+    void (*ready)(ngx_http_exam_upload_t *u));
+
+/* so long, and it still is */
+
+ngx_uint_t ngx_http_exam_intake_cold(ngx_http_exam_upload_t *u);
 
 /*
  * Zone, ledger and quota: then `asked`, or the upload fails.  An attachment is
@@ -231,6 +245,16 @@ ngx_int_t ngx_http_exam_intake_resume(ngx_http_exam_upload_t *u,
  */
 
 void ngx_http_exam_intake_gone(ngx_http_exam_main_conf_t *mcf,
+    const exam_manifest_t *m);
+
+
+/*
+ * An upload of this node that somebody has brought to its end who could not
+ * tell: a process that was killed, or whose disk failed in the finish sequence.
+ * The zone and the rest of the system are told; not twice.
+ */
+
+void ngx_http_exam_intake_whole(ngx_http_exam_main_conf_t *mcf,
     const exam_manifest_t *m);
 
 

@@ -36,6 +36,10 @@ ngx_http_exam_intake_ask(ngx_http_exam_upload_t *u)
 
     in = u->data;
 
+    if (ngx_http_exam_intake_wait(u, ngx_http_exam_intake_ask) == NGX_AGAIN) {
+        return;
+    }
+
     if (in->seg.kind == EXAM_KIND_FILE) {
         ngx_http_exam_intake_file(u);
         return;

@@ -259,6 +259,10 @@ ngx_http_exam_end_done(ngx_event_t *ev)
                       e->writer.manifest.id.len, e->writer.manifest.id.data);
     }
 
+    if (e->found == NGX_HTTP_EXAM_PART_COMPLETE && e->writer.finished) {
+        ngx_http_exam_intake_whole(e->mcf, &e->writer.manifest);
+    }
+
     /* nobody waits: who is at it comes to its end and finds the number taken */
 
     if (e->found == NGX_HTTP_EXAM_PART_BUSY && e->handler != NULL

@@ -12,6 +12,7 @@
 
 #include "ngx_http_exam_doorbell.h"
 #include "ngx_http_exam_intake.h"
+#include "ngx_http_exam_record.h"
 
 
 #define NGX_HTTP_EXAM_INTAKE_FILES  4   /* of the largest, a session's open */
@@ -458,6 +459,54 @@ ngx_http_exam_intake_gone(ngx_http_exam_main_conf_t *mcf,
 
     (void) ngx_http_exam_settle(m, "gone", ngx_http_exam_intake_taken_back,
                                 NULL);
+}
+
+
+void
+ngx_http_exam_intake_whole(ngx_http_exam_main_conf_t *mcf,
+    const exam_manifest_t *m)
+{
+    int                       kind;
+    ngx_http_exam_held_t      held;
+    ngx_http_exam_hash_t      hash, known;
+    ngx_http_exam_segment_t   seg;
+
+    ngx_memzero(&hash, sizeof(ngx_http_exam_hash_t));
+    ngx_memzero(&seg, sizeof(ngx_http_exam_segment_t));
+
+    kind = ngx_http_exam_kind(mcf, m->kind);
+
+    if (kind < 0 || ngx_http_exam_intake_random(m->id, hash.upload) != NGX_OK) {
+        return;
+    }
+
+    if (ngx_http_exam_zone_segment(mcf->zone, m->sid, (ngx_uint_t) kind, m->n,
+                                   &known, NULL)
+        == NGX_OK
+        && known.state == EXAM_SEG_RECEIVED
+        && ngx_memcmp(known.upload, hash.upload, sizeof(hash.upload)) == 0)
+    {
+        return;
+    }
+
+    hash.kind = (uint8_t) kind;
+    hash.n = m->n;
+    hash.bytes = m->length;
+    ngx_memcpy(hash.sha256, m->sha256, EXAM_HASH_LEN);
+
+    seg.kind = (ngx_uint_t) kind;
+    seg.n = m->n;
+    ngx_memcpy(seg.sid, m->sid, EXAM_SID_LEN);
+
+    ngx_http_exam_zone_segment_commit(mcf->zone, m->sid, &hash);
+    ngx_http_exam_zone_upload_drop(mcf->zone, m->sid, hash.upload);
+    (void) ngx_http_exam_intake_free(mcf, &seg, &held);
+    ngx_http_exam_look_wake(m->sid, (ngx_uint_t) kind, m->n);
+
+    ngx_http_exam_count(mcf, uploads_total, 1);
+
+    ngx_http_exam_record_receipt(m);
+    ngx_http_exam_doorbell_found(mcf, m);
 }
 
 

@@ -5,6 +5,7 @@
  */
 
 
+#include "ngx_http_exam_intake.h"
 #include "ngx_http_exam_ledger.h"
 
 
@@ -110,7 +111,10 @@ ngx_http_exam_ledger_pair(ngx_http_exam_main_conf_t *mcf, redisReply *field,
 
     kind = exam_kind_find(&mcf->kinds, name);
 
-    if (kind < 0) {
+    if (kind < 0
+        || ngx_http_exam_ledger_stale(mcf, e->sid, (ngx_uint_t) kind, e->n,
+                                      &entry))
+    {
         return NGX_DECLINED;
     }
 
@@ -120,6 +124,31 @@ ngx_http_exam_ledger_pair(ngx_http_exam_main_conf_t *mcf, redisReply *field,
                           : entry.state);
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_exam_ledger_stale(ngx_http_exam_main_conf_t *mcf,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, uint32_t n,
+    const exam_ledger_t *entry)
+{
+    ngx_http_exam_held_t      held;
+    ngx_http_exam_snapshot_t  snap;
+
+    if (entry->state != EXAM_SEG_RECEIVING
+        || !ngx_http_exam_intake_here(mcf, entry->upload)
+        || !ngx_http_exam_zone_warm(mcf->zone)
+        || ngx_http_exam_zone_look(mcf->zone, sid, &snap) != NGX_OK)
+    {
+        return 0;
+    }
+
+    ngx_memzero(&held, sizeof(ngx_http_exam_held_t));
+
+    held.kind = (unsigned) kind & 0xff;
+    held.n = n & 0xffffff;
+
+    return ngx_http_exam_zone_upload_find(mcf->zone, sid, &held) != NGX_OK;
 }
 
 

@@ -71,6 +71,16 @@ ngx_int_t ngx_http_exam_ledger_prefix(ngx_http_exam_ledger_t *l,
 ngx_int_t ngx_http_exam_ledger_local(ngx_http_exam_ledger_t *l,
     ngx_http_exam_main_conf_t *mcf, const uint8_t sid[EXAM_SID_LEN]);
 
+/*
+ * An entry of this node for an incomplete upload that the zone does not know:
+ * it is gone, and Redis was away when that was told.  For answers only, a zone
+ * without room knows less: whoever creates the number again looks at the disk.
+ */
+
+ngx_uint_t ngx_http_exam_ledger_stale(ngx_http_exam_main_conf_t *mcf,
+    const uint8_t sid[EXAM_SID_LEN], ngx_uint_t kind, uint32_t n,
+    const exam_ledger_t *entry);
+
 /* the highest n such that 0..n are stored or lost; -1: none */
 
 ngx_int_t ngx_http_exam_ledger_stored(ngx_http_exam_ledger_t *l,

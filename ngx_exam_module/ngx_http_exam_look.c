@@ -10,6 +10,7 @@
  */
 
 
+#include "ngx_http_exam_ledger.h"
 #include "ngx_http_exam_recordings.h"
 
 
@@ -334,6 +335,11 @@ ngx_http_exam_look_union(ngx_http_exam_main_conf_t *mcf,
     exam_ledger_t  here;
 
     if (reply == NULL || !ngx_http_exam_ledger_entry(reply, 0, e)) {
+        ngx_memzero(e, sizeof(exam_ledger_t));
+        e->bytes = -1;
+    }
+
+    if (ngx_http_exam_ledger_stale(mcf, seg->sid, seg->kind, seg->n, e)) {
         ngx_memzero(e, sizeof(exam_ledger_t));
         e->bytes = -1;
     }

@@ -401,6 +401,9 @@ ngx_http_exam_part_marked(ngx_http_exam_writer_t *w, unsigned n)
     for (i = 0; i < n && rc == 0; i++) {
         rc = ngx_http_exam_part_manifest(w, ngx_http_exam_part_places[i]);
 
+        w->finished = (rc == 1
+                       && ngx_http_exam_part_places[i] == EXAM_SPOOL_INFO);
+
         /* what the worker has put aside may be a manifest that says nothing */
 
         if (rc == -1 && w->error == EBADMSG
@@ -438,6 +441,7 @@ ngx_http_exam_part_mark(ngx_http_exam_writer_t *w)
     }
 
     w->stage = NGX_HTTP_EXAM_WRITER_MARKED;
+    w->finished = 1;
 
     return ngx_http_exam_part_synced(w);
 }

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,7 +28,8 @@ typedef void (*ngx_http_exam_recovery_pt)(ngx_http_exam_recovery_t *rec,
     exam_str_t id, exam_str_t suffix);
 
 
-static void ngx_http_exam_recovery_walk(ngx_http_exam_recovery_t *rec,
+static int ngx_http_exam_recovery_lock(ngx_http_exam_recovery_t *rec);
+static int ngx_http_exam_recovery_walk(ngx_http_exam_recovery_t *rec,
     const char *dir, ngx_http_exam_recovery_pt handler);
 static void ngx_http_exam_recovery_ready(ngx_http_exam_recovery_t *rec,
     exam_str_t id, exam_str_t suffix);
@@ -37,6 +39,8 @@ static void ngx_http_exam_recovery_part(ngx_http_exam_recovery_t *rec,
     exam_str_t id, exam_str_t suffix);
 static void ngx_http_exam_recovery_resumable(ngx_http_exam_recovery_t *rec,
     exam_str_t id);
+static void ngx_http_exam_recovery_tell(ngx_http_exam_recovery_t *rec,
+    const ngx_http_exam_writer_t *w, int ended);
 static void ngx_http_exam_recovery_damaged(ngx_http_exam_recovery_t *rec,
     exam_spool_e what, exam_str_t id);
 static int ngx_http_exam_recovery_old(ngx_http_exam_recovery_t *rec,
@@ -46,7 +50,7 @@ static time_t ngx_http_exam_recovery_touched(ngx_http_exam_recovery_t *rec,
 static int ngx_http_exam_recovery_place(ngx_http_exam_recovery_t *rec,
     char *dir, size_t size);
 static int ngx_http_exam_recovery_final(ngx_http_exam_recovery_t *rec,
-    exam_str_t id);
+    exam_str_t id, ngx_http_exam_found_t *found);
 static int ngx_http_exam_recovery_read(ngx_http_exam_recovery_t *rec,
     const char *name, ngx_http_exam_found_t *found);
 static int ngx_http_exam_recovery_own(ngx_http_exam_recovery_t *rec,
@@ -63,69 +67,114 @@ static void ngx_http_exam_recovery_failed(ngx_http_exam_recovery_t *rec,
     const char *call, const char *name);
 
 
-int
+ngx_http_exam_recovery_e
 ngx_http_exam_recovery_run(ngx_http_exam_recovery_t *rec)
 {
-    int       fd;
-    char      dir[16];
-    unsigned  i;
+    char  dir[16];
 
     ngx_http_exam_writer_nice();
 
-    rec->finished = 0;
-    rec->removed = 0;
-    rec->expired = 0;
-    rec->damaged = 0;
+    rec->nfound = 0;
     rec->error = 0;
+
+    if (rec->lock == -1) {
+        rec->finished = 0;
+        rec->removed = 0;
+        rec->expired = 0;
+        rec->damaged = 0;
+        rec->place = 0;
+
+        if (ngx_http_exam_recovery_lock(rec) != 0) {
+            return rec->error ? NGX_HTTP_EXAM_RECOVERY_DONE
+                              : NGX_HTTP_EXAM_RECOVERY_BUSY;
+        }
+    }
+
+    for ( /* void */ ; rec->place < 1 + 256; rec->place++) {
+
+        if (rec->place == 0) {
+            (void) snprintf(dir, sizeof(dir), "ready");
+
+        } else {
+            (void) snprintf(dir, sizeof(dir), "part/%02x",
+                            (rec->place - 1) & 0xff);
+        }
+
+        if (ngx_http_exam_recovery_walk(rec, dir,
+                                        rec->place == 0
+                                        ? ngx_http_exam_recovery_ready
+                                        : ngx_http_exam_recovery_part))
+        {
+            return NGX_HTTP_EXAM_RECOVERY_MORE;
+        }
+    }
+
+    ngx_http_exam_recovery_close(rec);
+
+    return NGX_HTTP_EXAM_RECOVERY_DONE;
+}
+
+
+/* -1: another process has it, or `error` */
+
+static int
+ngx_http_exam_recovery_lock(ngx_http_exam_recovery_t *rec)
+{
+    int  fd;
 
     fd = openat(rec->spool, NGX_HTTP_EXAM_RECOVERY_LOCK,
                 O_CREAT|O_RDWR|O_CLOEXEC, 0600);
     if (fd == -1) {
         ngx_http_exam_recovery_failed(rec, "openat()",
                                       NGX_HTTP_EXAM_RECOVERY_LOCK);
-        return 0;
+        return -1;
     }
 
     if (flock(fd, LOCK_EX|LOCK_NB) != 0) {
         (void) close(fd);
-        return 1;
+        return -1;
     }
 
-    ngx_http_exam_recovery_walk(rec, "ready", ngx_http_exam_recovery_ready);
-
-    for (i = 0; i < 256; i++) {
-        (void) snprintf(dir, sizeof(dir), "part/%02x", i & 0xff);
-        ngx_http_exam_recovery_walk(rec, dir, ngx_http_exam_recovery_part);
-    }
-
-    (void) close(fd);
+    rec->lock = fd;
 
     return 0;
 }
 
 
-static void
+/* 1: found[] is full, and the directory not at its end */
+
+static int
 ngx_http_exam_recovery_walk(ngx_http_exam_recovery_t *rec, const char *dir,
     ngx_http_exam_recovery_pt handler)
 {
-    DIR            *d;
     exam_str_t      id, suffix;
     struct dirent  *de;
 
-    d = ngx_http_exam_recovery_opendir(rec, dir);
-    if (d == NULL) {
-        return;
+    if (rec->dir == NULL) {
+        rec->dir = ngx_http_exam_recovery_opendir(rec, dir);
     }
 
-    rec->at = dirfd(d);
+    if (rec->dir == NULL) {
+        return 0;
+    }
 
-    while ((de = readdir(d)) != NULL) {
+    while (rec->nfound < NGX_HTTP_EXAM_RECOVERY_BATCH) {
+
+        de = readdir(rec->dir);
+
+        if (de == NULL) {
+            (void) closedir(rec->dir);
+            rec->dir = NULL;
+
+            return 0;
+        }
+
         if (ngx_http_exam_recovery_split(de->d_name, &id, &suffix)) {
             handler(rec, id, suffix);
         }
     }
 
-    (void) closedir(d);
+    return 1;
 }
 
 
@@ -135,7 +184,8 @@ static void
 ngx_http_exam_recovery_ready(ngx_http_exam_recovery_t *rec, exam_str_t id,
     exam_str_t suffix)
 {
-    int  fd, final, part;
+    int                     fd, final, part;
+    ngx_http_exam_found_t  *found;
 
     if (!exam_str_eq(suffix, exam_str(".rec"))
         || ngx_http_exam_recovery_has(rec, EXAM_SPOOL_INFO, id))
@@ -148,11 +198,18 @@ ngx_http_exam_recovery_ready(ngx_http_exam_recovery_t *rec, exam_str_t id,
         return;
     }
 
-    final = ngx_http_exam_recovery_final(rec, id);
+    found = &rec->found[rec->nfound];
+
+    final = ngx_http_exam_recovery_final(rec, id, found);
     part = ngx_http_exam_recovery_has(rec, EXAM_SPOOL_PART_INFO, id);
 
     if (final == 1) {
-        rec->finished += (ngx_http_exam_recovery_mark(rec, id) == 0);
+
+        if (ngx_http_exam_recovery_mark(rec, id) == 0) {
+            rec->finished++;
+            found->waits = 1;
+            rec->nfound++;
+        }
 
     } else if (final == -1 && rec->error == EBADMSG) {
         ngx_http_exam_recovery_damaged(rec, EXAM_SPOOL_REC, id);
@@ -306,7 +363,7 @@ ngx_http_exam_recovery_part(ngx_http_exam_recovery_t *rec, exam_str_t id,
 
     if (ngx_http_exam_recovery_has(rec, EXAM_SPOOL_PART, id)
         || ngx_http_exam_recovery_has(rec, EXAM_SPOOL_REC, id)
-        || flock(rec->at, LOCK_EX|LOCK_NB) != 0)
+        || flock(dirfd(rec->dir), LOCK_EX|LOCK_NB) != 0)
     {
         return;
     }
@@ -318,7 +375,7 @@ ngx_http_exam_recovery_part(ngx_http_exam_recovery_t *rec, exam_str_t id,
         ngx_http_exam_recovery_unlink(rec, EXAM_SPOOL_PART_INFO, id);
     }
 
-    (void) flock(rec->at, LOCK_UN);
+    (void) flock(dirfd(rec->dir), LOCK_UN);
 }
 
 
@@ -327,8 +384,11 @@ ngx_http_exam_recovery_part(ngx_http_exam_recovery_t *rec, exam_str_t id,
 static void
 ngx_http_exam_recovery_resumable(ngx_http_exam_recovery_t *rec, exam_str_t id)
 {
-    uint8_t                 arena[EXAM_MANIFEST_ARENA];
-    ngx_http_exam_writer_t  w;
+    ngx_http_exam_found_t   *found;
+    ngx_http_exam_writer_t   w;
+
+    found = &rec->found[rec->nfound];
+    memcpy(found->id, id.data, id.len);
 
     ngx_http_exam_writer_init(&w);
 
@@ -336,9 +396,9 @@ ngx_http_exam_recovery_resumable(ngx_http_exam_recovery_t *rec, exam_str_t id)
     w.ready = rec->ready;
     w.boot = rec->boot;
     w.expire = rec->expire;
-    w.arena = arena;
+    w.arena = found->arena;
     w.resumable = 1;
-    w.manifest.id = id;
+    w.manifest.id = exam_str_make(found->id, id.len);
 
     switch (ngx_http_exam_part_acquire(&w)) {
 
@@ -348,10 +408,14 @@ ngx_http_exam_recovery_resumable(ngx_http_exam_recovery_t *rec, exam_str_t id)
 
     case NGX_HTTP_EXAM_PART_COMPLETE:
         rec->finished++;
+        found->waits = 1;
+        ngx_http_exam_recovery_tell(rec, &w, w.finished);
         break;
 
     case NGX_HTTP_EXAM_PART_GONE:
         rec->expired++;
+        found->waits = 0;
+        ngx_http_exam_recovery_tell(rec, &w, w.expired);
         break;
 
     case NGX_HTTP_EXAM_PART_FAILED:
@@ -362,6 +426,16 @@ ngx_http_exam_recovery_resumable(ngx_http_exam_recovery_t *rec, exam_str_t id)
     case NGX_HTTP_EXAM_PART_BUSY:
     case NGX_HTTP_EXAM_PART_NONE:
         break;
+    }
+}
+
+
+static void
+ngx_http_exam_recovery_tell(ngx_http_exam_recovery_t *rec,
+    const ngx_http_exam_writer_t *w, int ended)
+{
+    if (ended) {
+        rec->found[rec->nfound++].manifest = w->manifest;
     }
 }
 
@@ -400,19 +474,19 @@ ngx_http_exam_recovery_touched(ngx_http_exam_recovery_t *rec,
 /* part/.info: 1 final, 0 not there or not final, -1 not readable */
 
 static int
-ngx_http_exam_recovery_final(ngx_http_exam_recovery_t *rec, exam_str_t id)
+ngx_http_exam_recovery_final(ngx_http_exam_recovery_t *rec, exam_str_t id,
+    ngx_http_exam_found_t *found)
 {
-    int                    rc;
-    char                   name[EXAM_SPOOL_NAME_MAX];
-    ngx_http_exam_found_t  found;
+    int   rc;
+    char  name[EXAM_SPOOL_NAME_MAX];
 
     if (!exam_spool_name(name, EXAM_SPOOL_PART_INFO, id)) {
         return -1;
     }
 
-    rc = ngx_http_exam_recovery_read(rec, name, &found);
+    rc = ngx_http_exam_recovery_read(rec, name, found);
 
-    return (rc == 1) ? found.manifest.final : rc;
+    return (rc == 1) ? found->manifest.final : rc;
 }
 
 
@@ -463,18 +537,24 @@ ngx_http_exam_recovery_next(ngx_http_exam_recovery_t *rec)
             continue;
         }
 
-        if (dir[0] != 'p') {
+        found->waits = (dir[0] != 'p');
+
+        if (found->waits) {
             rec->nfound += found->manifest.final;
             continue;
         }
 
-        if (found->manifest.final
-            || found->manifest.protocol == EXAM_PROTOCOL_NONE)
-        {
+        if (found->manifest.protocol == EXAM_PROTOCOL_NONE) {
             continue;
         }
 
         part = ngx_http_exam_recovery_touched(rec, EXAM_SPOOL_PART, id);
+
+        /* or within the finish sequence */
+
+        if (part == 0) {
+            part = ngx_http_exam_recovery_touched(rec, EXAM_SPOOL_REC, id);
+        }
 
         if (part != 0) {
             found->touched = ngx_http_exam_recovery_touched(
@@ -492,7 +572,7 @@ ngx_http_exam_recovery_next(ngx_http_exam_recovery_t *rec)
 }
 
 
-/* ready/, work/, then part/ with its 256 directories; 0: no more */
+/* part/ with its 256 directories, then ready/, work/; 0: no more */
 
 static int
 ngx_http_exam_recovery_place(ngx_http_exam_recovery_t *rec, char *dir,
@@ -500,14 +580,14 @@ ngx_http_exam_recovery_place(ngx_http_exam_recovery_t *rec, char *dir,
 {
     static const char  *places[] = { "ready", "work" };
 
-    if (rec->place < 2) {
-        (void) snprintf(dir, size, "%s", places[rec->place]);
+    if (rec->place < 256) {
+        (void) snprintf(dir, size, "part/%02x", rec->place & 0xff);
 
     } else {
-        (void) snprintf(dir, size, "part/%02x", (rec->place - 2) & 0xff);
+        (void) snprintf(dir, size, "%s", places[rec->place & 1]);
     }
 
-    return rec->place < 2 + 256;
+    return rec->place < 256 + 2;
 }
 
 
@@ -517,6 +597,11 @@ ngx_http_exam_recovery_close(ngx_http_exam_recovery_t *rec)
     if (rec->dir != NULL) {
         (void) closedir(rec->dir);
         rec->dir = NULL;
+    }
+
+    if (rec->lock != -1) {
+        (void) close(rec->lock);
+        rec->lock = -1;
     }
 }
 

@@ -23,11 +23,16 @@
 #define NGX_HTTP_EXAM_RECOVERY_LOCK   "recovery.lock"   /* in the spool */
 
 
-/* one that waits for the worker, or (not final) for the rest of its bytes */
+/*
+ * One that waits for the worker, or for the rest of its bytes, or its end; of
+ * _run() one whose end is to be told.
+ */
 
 typedef struct {
     exam_manifest_t  manifest;
     time_t           touched;   /* when bytes or manifest were written last */
+    int              waits;     /* for the worker: it is complete */
+    char             id[EXAM_UPLOAD_MAX];
     uint8_t          arena[EXAM_MANIFEST_ARENA];
 } ngx_http_exam_found_t;
 
@@ -51,23 +56,31 @@ typedef struct {
     ngx_http_exam_found_t  found[NGX_HTTP_EXAM_RECOVERY_BATCH];
 
     DIR             *dir;       /* of the threads alone */
-    int              at;        /* the directory that is walked */
     unsigned         place;
+    int              lock;      /* of _run(); -1 at first */
 } ngx_http_exam_recovery_t;
 
 
 /*
  * Finishes what has a final manifest, removes what has none, sweeps parts of
- * dead owners; of those that can be resumed what has expired.  1: another
- * process does so now; single files that could not be handled are told by
- * error, call and name and left for the next time.
+ * dead owners; of those that can be resumed what has expired.  What is finished
+ * or has expired is in found[]; single files that could not be handled are told
+ * by error, call and name and left for the next time.
  */
 
-int ngx_http_exam_recovery_run(ngx_http_exam_recovery_t *rec);
+typedef enum {
+    NGX_HTTP_EXAM_RECOVERY_DONE = 0,
+    NGX_HTTP_EXAM_RECOVERY_MORE,    /* to be called again, or _close */
+    NGX_HTTP_EXAM_RECOVERY_BUSY     /* another process does so now */
+} ngx_http_exam_recovery_e;
+
+ngx_http_exam_recovery_e ngx_http_exam_recovery_run(
+    ngx_http_exam_recovery_t *rec);
 
 /*
- * The next manifests of ready/, work/ and, not final, part/, at most a batch; 0
- * when there are no more.  To be called until then, or _close.
+ * The next manifests of part/, ready/ and work/, at most a batch; 0 when there
+ * are no more.  To be called until then, or _close.  They move on in this
+ * order: one that does so meanwhile is met, maybe twice.
  */
 
 unsigned ngx_http_exam_recovery_next(ngx_http_exam_recovery_t *rec);

@@ -17,6 +17,7 @@ static exam_err_e ngx_http_exam_resume_number(ngx_http_request_t *r,
     ngx_http_exam_uploads_t *up);
 static exam_err_e ngx_http_exam_resume_type(ngx_http_request_t *r,
     ngx_http_exam_uploads_t *up, exam_str_t *type);
+static void ngx_http_exam_resume_hold(ngx_http_exam_upload_t *u);
 static exam_err_e ngx_http_exam_resume_manifest(ngx_http_exam_upload_t *u);
 static void ngx_http_exam_resume_there(ngx_http_exam_upload_t *u,
     exam_str_t id, int64_t length, ngx_uint_t coming);
@@ -187,21 +188,16 @@ void
 ngx_http_exam_resume_create(ngx_http_request_t *r,
     ngx_http_exam_segment_t *seg)
 {
-    int64_t                   expires_at;
     exam_err_e                err;
-    ngx_uint_t                there;
     ngx_http_exam_upload_t   *u;
     ngx_http_exam_resume_t   *re;
     ngx_http_exam_uploads_t  *up;
 
     up = (ngx_http_exam_uploads_t *) seg;
 
-    if (up->since == 0) {
-        up->since = ngx_current_msec;
-    }
-
     if (up->tries == NGX_HTTP_EXAM_RESUME_TRIES
-        || ngx_current_msec - up->since >= NGX_HTTP_EXAM_RESUME_WAIT)
+        || (up->since != 0
+            && ngx_current_msec - up->since >= NGX_HTTP_EXAM_RESUME_WAIT))
     {
         ngx_http_exam_recordings_problem(r, EXAM_ERR_UPLOAD_BUSY);
         return;
@@ -217,22 +213,55 @@ ngx_http_exam_resume_create(ngx_http_request_t *r,
     re = u->data;
     re->created = 1;
 
-    there = 0;
-    u->writer.info_time = ngx_time();
-    expires_at = (int64_t) ngx_http_exam_resume_end(u) * 1000;
-
     err = ngx_http_exam_resume_manifest(u);
-
-    if (err == EXAM_OK) {
-        err = ngx_http_exam_intake_hold(u, up->length, expires_at, &there);
-    }
 
     if (err != EXAM_OK) {
         ngx_http_exam_upload_fail(u, err);
         return;
     }
 
-    re->there = there;
+    ngx_http_exam_resume_hold(u);
+}
+
+
+static void
+ngx_http_exam_resume_hold(ngx_http_exam_upload_t *u)
+{
+    int64_t                   expires_at;
+    exam_err_e                err;
+    ngx_uint_t                there;
+    ngx_http_exam_resume_t   *re;
+    ngx_http_exam_uploads_t  *up;
+
+    re = u->data;
+    up = re->up;
+
+    if (ngx_http_exam_intake_wait(u, ngx_http_exam_resume_hold) == NGX_AGAIN) {
+        return;
+    }
+
+    /* still being looked for: a second upload would leave the first behind */
+
+    if (ngx_http_exam_intake_cold(u)) {
+        ngx_http_exam_upload_fail(u, EXAM_ERR_UNAVAILABLE);
+        return;
+    }
+
+    if (up->since == 0) {
+        up->since = ngx_current_msec;
+    }
+
+    u->writer.info_time = ngx_time();
+    expires_at = (int64_t) ngx_http_exam_resume_end(u) * 1000;
+
+    err = ngx_http_exam_intake_hold(u, up->length, expires_at, &there);
+
+    if (err != EXAM_OK) {
+        ngx_http_exam_upload_fail(u, err);
+        return;
+    }
+
+    re->there = (there != 0);
 
     /* also of what is there: its number may have come otherwise */
 

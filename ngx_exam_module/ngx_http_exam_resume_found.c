@@ -26,6 +26,14 @@ ngx_http_exam_resume_refused(ngx_http_exam_upload_t *u, exam_err_e err)
 
     re = u->data;
 
+    if (err == EXAM_OK && !u->gone && u->writer.finished) {
+        ngx_http_exam_intake_whole(u->mcf, &u->writer.manifest);
+    }
+
+    if (err == EXAM_ERR_UPLOAD_GONE && u->writer.expired) {
+        ngx_http_exam_intake_gone(u->mcf, &u->writer.manifest);
+    }
+
     if ((err == EXAM_OK || err == EXAM_ERR_UPLOAD_GONE)
         && !ngx_http_exam_resume_own(u))
     {

@@ -5,8 +5,9 @@
  *
  * _create runs in the master, the rest on the event loop of a worker process;
  * the disk is touched by ngx_http_exam_recovery.c in a thread, one task at a
- * time.  The first worker process repeats the sweep for owners that die while
- * nobody is started anew, and fills the zone again after a reset.
+ * time.  The first worker process fills the zone, before anything else and
+ * again after a reset: creations wait for that.  It repeats the sweep for
+ * owners that die while nobody is started anew.
  */
 
 
@@ -15,7 +16,7 @@
 
 
 #define NGX_HTTP_EXAM_SPOOL_SWEEP  60000    /* ms */
-#define NGX_HTTP_EXAM_SPOOL_RETRY  1000     /* another process has the lock */
+#define NGX_HTTP_EXAM_SPOOL_RETRY  1000     /* Redis, the lock, the zone */
 #define NGX_HTTP_EXAM_SPOOL_LONG   60000    /* a task; told, and waited for */
 
 
@@ -25,8 +26,8 @@ typedef struct {
     ngx_event_t                    timer;
     ngx_connection_t               dummy;   /* what debug logs look at */
     ngx_uint_t                     fill;    /* manifests are being read */
-    ngx_uint_t                     again;   /* the lock was held */
-    ngx_uint_t                     started;
+    ngx_http_exam_recovery_e       rc;
+    ngx_msec_t                     next;    /* sweep */
     ngx_atomic_uint_t              resets;  /* of the zone, at the last fill */
     ngx_http_exam_recovery_t       rec;
 } ngx_http_exam_spool_job_t;
@@ -41,6 +42,12 @@ static void ngx_http_exam_spool_timer(ngx_event_t *ev);
 static void ngx_http_exam_spool_post(ngx_http_exam_spool_job_t *job);
 static void ngx_http_exam_spool_thread(void *data, ngx_log_t *log);
 static void ngx_http_exam_spool_done(ngx_event_t *ev);
+static void ngx_http_exam_spool_count(ngx_http_exam_spool_job_t *job,
+    ngx_log_t *log);
+static void ngx_http_exam_spool_received(ngx_http_exam_spool_job_t *job,
+    const exam_manifest_t *m, const ngx_http_exam_hash_t *seg);
+static void ngx_http_exam_spool_tell(ngx_http_exam_spool_job_t *job,
+    const ngx_http_exam_found_t *found);
 static void ngx_http_exam_spool_fill(ngx_http_exam_spool_job_t *job,
     const ngx_http_exam_found_t *found);
 
@@ -222,10 +229,14 @@ ngx_http_exam_spool_init(ngx_cycle_t *cycle)
     job->mcf = mcf;
     job->rec.spool = ngx_http_exam_spool.dir;
     job->rec.ready = ngx_http_exam_spool.ready;
+    job->rec.lock = -1;
     job->rec.boot = ngx_http_exam_spool.boot_id;
     job->rec.expire = mcf->upload_expire / 1000;
     job->rec.forget = mcf->late_upload / 1000;
     job->dummy.fd = (ngx_socket_t) -1;
+
+    job->fill = (ngx_worker == 0);
+    job->resets = mcf->zone->shared->stats.zone_resets_total;
 
     job->task->ctx = job;
     job->task->handler = ngx_http_exam_spool_thread;
@@ -241,7 +252,7 @@ ngx_http_exam_spool_init(ngx_cycle_t *cycle)
 
     ngx_http_exam_spool_job = job;
 
-    ngx_add_timer(ev, 1);
+    ngx_add_timer(ev, job->fill ? 1 : NGX_HTTP_EXAM_SPOOL_RETRY);
 
     return NGX_OK;
 }
@@ -334,16 +345,35 @@ ngx_http_exam_spool_boot(ngx_cycle_t *cycle)
 }
 
 
+/* the sweep, a reset of the zone which is to be filled again, or neither */
+
 static void
 ngx_http_exam_spool_timer(ngx_event_t *ev)
 {
+    ngx_atomic_uint_t           resets;
     ngx_http_exam_spool_job_t  *job;
 
     job = ngx_http_exam_spool_job;
 
-    if (!ngx_exiting) {
-        ngx_http_exam_spool_post(job);
+    if (ngx_exiting) {
+        return;
     }
+
+    resets = job->mcf->zone->shared->stats.zone_resets_total;
+
+    if (ngx_worker == 0 && resets != job->resets) {
+        job->fill = 1;
+        job->resets = resets;
+        job->rec.place = 0;
+
+    } else if (!job->fill
+               && (ngx_msec_int_t) (job->next - ngx_current_msec) > 0)
+    {
+        ngx_add_timer(ev, NGX_HTTP_EXAM_SPOOL_RETRY);
+        return;
+    }
+
+    ngx_http_exam_spool_post(job);
 }
 
 
@@ -372,7 +402,11 @@ ngx_http_exam_spool_thread(void *data, ngx_log_t *log)
         (void) ngx_http_exam_recovery_next(&job->rec);
 
     } else {
-        job->again = ngx_http_exam_recovery_run(&job->rec);
+        job->rc = ngx_http_exam_recovery_run(&job->rec);
+
+        if (job->rc == NGX_HTTP_EXAM_RECOVERY_MORE) {
+            return;
+        }
 
         /* sockets of dead processes go */
 
@@ -386,7 +420,6 @@ static void
 ngx_http_exam_spool_done(ngx_event_t *ev)
 {
     unsigned                    i;
-    ngx_atomic_uint_t           resets;
     ngx_http_exam_spool_job_t  *job = ev->data;
 
     if (ev->timedout) {
@@ -418,50 +451,106 @@ ngx_http_exam_spool_done(ngx_event_t *ev)
         }
 
         ngx_http_exam_recovery_close(&job->rec);
+
         job->fill = 0;
 
-    } else if (job->again) {
+        if (ngx_exiting) {
+            return;
+        }
+
+        job->mcf->zone->shared->filled = job->resets + 1;
+
+        /* nobody waits for the rest, and Redis is to be told of it */
+
+        ngx_add_timer(&job->timer, NGX_HTTP_EXAM_SPOOL_RETRY);
+        return;
+
+    } else if (job->rc == NGX_HTTP_EXAM_RECOVERY_BUSY) {
         ngx_add_timer(&job->timer, NGX_HTTP_EXAM_SPOOL_RETRY);
         return;
 
     } else {
-        ngx_http_exam_count(job->mcf, uploads_expired_total,
-                            job->rec.expired);
-
-        if (job->rec.finished || job->rec.removed || job->rec.expired) {
-            ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
-                          "exam spool: %ui uploads finished, %ui files of "
-                          "unacknowledged ones removed, %ui uploads expired",
-                          (ngx_uint_t) job->rec.finished,
-                          (ngx_uint_t) job->rec.removed,
-                          (ngx_uint_t) job->rec.expired);
+        for (i = 0; i < job->rec.nfound; i++) {
+            ngx_http_exam_spool_tell(job, &job->rec.found[i]);
         }
 
-        if (job->rec.damaged) {
-            ngx_log_error(NGX_LOG_ALERT, ev->log, 0,
-                          "exam spool: %ui uploads with a damaged manifest "
-                          "are given to the worker, who puts them aside",
-                          (ngx_uint_t) job->rec.damaged);
-        }
-
-        resets = job->mcf->zone->shared->stats.zone_resets_total;
-
-        if (ngx_worker == 0 && (!job->started || resets != job->resets)
-            && !ngx_exiting)
-        {
-            job->started = 1;
-            job->resets = resets;
-            job->fill = 1;
-            job->rec.place = 0;
-
+        if (job->rc == NGX_HTTP_EXAM_RECOVERY_MORE && !ngx_exiting) {
             ngx_http_exam_spool_post(job);
             return;
         }
+
+        ngx_http_exam_recovery_close(&job->rec);
+
+        ngx_http_exam_spool_count(job, ev->log);
+
+        job->next = ngx_current_msec + NGX_HTTP_EXAM_SPOOL_SWEEP;
     }
 
     if (ngx_worker == 0 && !ngx_exiting) {
-        ngx_add_timer(&job->timer, NGX_HTTP_EXAM_SPOOL_SWEEP);
+        ngx_add_timer(&job->timer, NGX_HTTP_EXAM_SPOOL_RETRY);
     }
+}
+
+
+static void
+ngx_http_exam_spool_count(ngx_http_exam_spool_job_t *job, ngx_log_t *log)
+{
+    ngx_http_exam_count(job->mcf, uploads_expired_total,
+                        job->rec.expired);
+
+    if (job->rec.finished || job->rec.removed || job->rec.expired) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "exam spool: %ui uploads finished, %ui files of "
+                      "unacknowledged ones removed, %ui uploads expired",
+                      (ngx_uint_t) job->rec.finished,
+                      (ngx_uint_t) job->rec.removed,
+                      (ngx_uint_t) job->rec.expired);
+    }
+
+    if (job->rec.damaged) {
+        ngx_log_error(NGX_LOG_ALERT, log, 0,
+                      "exam spool: %ui uploads with a damaged manifest "
+                      "are given to the worker, who puts them aside",
+                      (ngx_uint_t) job->rec.damaged);
+    }
+}
+
+
+/* what the run has brought to its end, of this or of another process */
+
+static void
+ngx_http_exam_spool_tell(ngx_http_exam_spool_job_t *job,
+    const ngx_http_exam_found_t *found)
+{
+    if (!found->waits) {
+        ngx_http_exam_intake_gone(job->mcf, &found->manifest);
+        return;
+    }
+
+    ngx_http_exam_intake_whole(job->mcf, &found->manifest);
+    ngx_http_exam_spool_fill(job, found);
+}
+
+
+/* an incomplete one of the number, this or another, has no place any more */
+
+static void
+ngx_http_exam_spool_received(ngx_http_exam_spool_job_t *job,
+    const exam_manifest_t *m, const ngx_http_exam_hash_t *seg)
+{
+    ngx_http_exam_held_t     held;
+    ngx_http_exam_segment_t  number;
+
+    ngx_http_exam_zone_segment_commit(job->mcf->zone, m->sid, seg);
+    ngx_http_exam_zone_upload_drop(job->mcf->zone, m->sid, seg->upload);
+
+    ngx_memzero(&number, sizeof(ngx_http_exam_segment_t));
+
+    number.kind = seg->kind;
+    number.n = seg->n;
+    ngx_memcpy(number.sid, m->sid, EXAM_SID_LEN);
+
+    (void) ngx_http_exam_intake_free(job->mcf, &number, &held);
 }
 
 
@@ -507,13 +596,13 @@ ngx_http_exam_spool_fill(ngx_http_exam_spool_job_t *job,
         return;
     }
 
-    if (m->final) {
+    if (found->waits) {
         seg.kind = (uint8_t) kind;
         seg.n = m->n;
         seg.bytes = m->length;
         ngx_memcpy(seg.sha256, m->sha256, EXAM_HASH_LEN);
 
-        ngx_http_exam_zone_segment_commit(job->mcf->zone, m->sid, &seg);
+        ngx_http_exam_spool_received(job, m, &seg);
         return;
     }
 

@@ -76,6 +76,7 @@ typedef struct {
     int64_t                        offset;  /* bytes written */
     exam_gone_e                    gone;    /* of the tombstone found */
     int                            expired; /* it was made on the way */
+    int                            finished;    /* complete, in ready/ */
 
     /* of the threads alone */
 

@@ -412,6 +412,7 @@ typedef struct ngx_http_exam_shared_s {
     ngx_atomic_t                  journal_full;     /* no reserve */
     ngx_atomic_t                  journal_failed;   /* s, the last time */
     ngx_atomic_t                  unreserved;   /* no fallocate() */
+    ngx_atomic_t                  filled;   /* from the spool: resets + 1 */
     ngx_atomic_t                  short_at;     /* s, none was free */
     ngx_atomic_t                  wanted;       /* places, since then */
     int64_t                       born;     /* ms, when this memory began */
@@ -563,6 +564,14 @@ void ngx_http_exam_zone_upload_drop(ngx_http_exam_zone_t *zone,
 
 void ngx_http_exam_zone_upload_put(ngx_http_exam_zone_t *zone,
     const uint8_t sid[EXAM_SID_LEN], const ngx_http_exam_held_t *held);
+
+/*
+ * Has all been put that the spool had when the zone was emptied?  Before, what
+ * the zone does not know may be there.
+ */
+
+#define ngx_http_exam_zone_warm(zone)                                        \
+    ((zone)->shared->filled == (zone)->shared->stats.zone_resets_total + 1)
 
 /* the number of a new attachment, `least` or above */
 

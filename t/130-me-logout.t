@@ -89,12 +89,14 @@ is_deeply($me->{sessions}, [{ session => $login->{session},
 
 seg('S001', $login->{session}, 'screen', {
     (map { $_ => 'stored' } 0 .. 4), 6 => 'received', 7 => 'received',
-    8 => 'receiving', 9 => 'lost', 10 => 'refused', 12 => 'received',
+    9 => 'lost', 10 => 'refused', 12 => 'received',
 });
 seg('S001', $login->{session}, 'camera', { 1 => 'stored' });
 seg('S001', $login->{session}, 'file', { 0 => 'stored' });
 seg('S001', 'f' x 32, 'screen', { 0 => 'received' });
 Exam::redis_cmd('HSET', 'exam:{30}:seg:S001', 'broken', 'stored t1 x 1 -',
+                "$login->{session}:screen:8",
+                'receiving t2 t2-' . 'ab' x 16 . ' 1000 -',
                 "$login->{session}:screen:99", 'nonsense',
                 "$login->{session}:screen:0098", 'stored t1 - 1 -',
                 "$login->{session}:other:5", 'stored t1 - 1 -');
