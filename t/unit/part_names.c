@@ -569,7 +569,11 @@ sweep(ngx_http_exam_recovery_t *rec)
     rec->expire = 86400;
     rec->forget = 86400;
 
-    (void) ngx_http_exam_recovery_run(rec);
+    rec->lock = -1;
+
+    while (ngx_http_exam_recovery_run(rec) == NGX_HTTP_EXAM_RECOVERY_MORE) {
+        /* void */
+    }
 }
 
 
