@@ -301,7 +301,7 @@ ngx_http_exam_intake_open(ngx_http_exam_upload_t *u)
         break;
 
     case NGX_BUSY:
-        return ngx_http_exam_intake_full(u, in->seg.kind, in->seg.kind_name);
+        return ngx_http_exam_intake_busy(u);
 
     default: /* NGX_DECLINED: the zone has no room to count */
         break;

@@ -82,6 +82,7 @@ typedef struct {
 
     unsigned                       has_digest:1;    /* of the content */
     unsigned                       has_slot:1;
+    unsigned                       full:1;  /* there was none */
     unsigned                       beyond:1;    /* of the window, it seems */
     unsigned                       reserved:1;
     unsigned                       started:1;
@@ -118,12 +119,16 @@ ngx_int_t ngx_http_exam_intake_init(ngx_http_exam_upload_t *u,
 ngx_uint_t ngx_http_exam_intake_limit(ngx_http_exam_main_conf_t *mcf,
     ngx_uint_t kind);
 
+/* no place: EXAM_OK, the number is asked for first; or as below */
+
+exam_err_e ngx_http_exam_intake_busy(ngx_http_exam_upload_t *u);
+
 /* TOO_MANY_UPLOADS, which tells what has the places of the kind */
 
 exam_err_e ngx_http_exam_intake_full(ngx_http_exam_upload_t *u,
     ngx_uint_t kind, exam_str_t name);
 
-/* a slot of the session that asks: EXAM_OK, or TOO_MANY_UPLOADS */
+/* a slot of the session that asks; none is told by _ask, or here */
 
 EXAM_MUST_CHECK exam_err_e ngx_http_exam_intake_open(ngx_http_exam_upload_t *u);
 
@@ -216,7 +221,7 @@ void ngx_http_exam_intake_answer(ngx_http_request_t *r, ngx_uint_t status,
 /*
  * EXAM_OK: a slot until the upload ends or expires; or *there: the number has
  * an incomplete upload, rival_id and the like tell of it, and nothing is held.
- * Or TOO_MANY_UPLOADS.
+ * That there is none is told by _ask, or here: TOO_MANY_UPLOADS.
  */
 
 EXAM_MUST_CHECK exam_err_e ngx_http_exam_intake_hold(ngx_http_exam_upload_t *u,

@@ -472,6 +472,18 @@ ngx_http_exam_intake_asked(ngx_http_exam_upload_t *u)
         return;
     }
 
+    /* with its digest a PUT is told of a double before its body comes */
+
+    if (in->full
+        && (in->other_state == EXAM_SEG_NONE
+            || (in->handlers.asked == NULL && !in->has_digest)))
+    {
+        err = ngx_http_exam_intake_full(u, in->seg.kind, in->seg.kind_name);
+
+        ngx_http_exam_upload_fail(u, err);
+        return;
+    }
+
     if (in->other_state == EXAM_SEG_NONE) {
         err = ngx_http_exam_intake_quota(u);
 

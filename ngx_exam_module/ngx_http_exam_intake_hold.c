@@ -86,13 +86,31 @@ ngx_http_exam_intake_hold(ngx_http_exam_upload_t *u, int64_t length,
         break;
 
     case NGX_BUSY:
-        return ngx_http_exam_intake_full(u, in->seg.kind, in->seg.kind_name);
+        return ngx_http_exam_intake_busy(u);
 
     default: /* NGX_DECLINED: the zone has no room to count */
         break;
     }
 
     return EXAM_OK;
+}
+
+
+/* a number that is there already needs no place to be answered */
+
+exam_err_e
+ngx_http_exam_intake_busy(ngx_http_exam_upload_t *u)
+{
+    ngx_http_exam_intake_t  *in;
+
+    in = u->data;
+
+    if (in->seg.kind < u->mcf->kinds.n) {
+        in->full = 1;
+        return EXAM_OK;
+    }
+
+    return ngx_http_exam_intake_full(u, in->seg.kind, in->seg.kind_name);
 }
 
 

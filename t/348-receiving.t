@@ -6,6 +6,7 @@ use warnings;
 
 use lib 't/lib';
 use Test::More;
+use Digest::SHA qw(sha256);
 use MIME::Base64 qw(encode_base64);
 
 use Exam;
@@ -184,14 +185,35 @@ is(Exam::redis_cmd('HGET', 'exam:{30}:stored', "S003:$sid:resend"),
 # ---- two of a kind, connected or not
 
 $tus = tus('S004');
+
+my $put = sub {
+    my ($n, $body, %fields) = @_;
+    return $one->req('PUT', "/api/v1/recordings/screen/$n",
+                     { Authorization => "Bearer $tus->{token}",
+                       'Content-Type' => 'video/webm', %fields }, $body);
+};
+my $digest = sub {
+    return ('Content-Digest' => 'sha-256=:'
+            . encode_base64(sha256($_[0]), '') . ':');
+};
+
+is($put->(7, 'whole')->{status}, 201, 'a number that is whole');
+
 my @url = map { $tus->create(5, segment($_)) } 0, 1;
 
 is_problem($tus->post({ 'Upload-Length' => 5, segment(2) }), 503,
            'too_many_uploads', 'a third one of the kind');
-is_problem($one->req('PUT', '/api/v1/recordings/screen/2',
-                     { Authorization => "Bearer $tus->{token}",
-                       'Content-Type' => 'video/webm' }, 'x'),
-           503, 'too_many_uploads', 'by PUT');
+is_problem($put->(2, 'x'), 503, 'too_many_uploads', 'by PUT');
+
+is($put->(7, 'whole', $digest->('whole'))->{status}, 200,
+   'what is whole needs no place: the same content');
+is_problem($put->(7, 'other', $digest->('other')), 409, 'segment_conflict',
+           'other content');
+is_problem($tus->post({ 'Upload-Length' => 5, segment(7) }), 409,
+           'segment_conflict', 'created');
+is_problem($put->(7, 'whole'), 503, 'too_many_uploads',
+           'without a digest it would have to be received');
+
 $res = $tus->post({ 'Upload-Length' => 5, segment(1) });
 is($res->{status}, 201, 'but one that is there');
 is(Exam::Tus::path($res), $url[1], 'is told again');
