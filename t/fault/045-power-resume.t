@@ -109,10 +109,18 @@ sub recovered {
         return "$name: $wrong" if $wrong;
     }
 
-    # a manifest that was replaced is removed once the worker has the file
-    my @left = grep { !/\.gone$/ && !(m{([^/]+)\.info$}
-                      && -e Exam::spool() . "/ready/$1.rec") }
-               files_below(Exam::spool() . '/part', qr/./);
+    # a manifest that was replaced is removed once the worker has the file;
+    # what nobody was told of goes with the sweep, a second after the start
+
+    my @left;
+    my $left = sub {
+        @left = grep { !/\.gone$/ && !(m{([^/]+)\.info$}
+                         && -e Exam::spool() . "/ready/$1.rec") }
+                files_below(Exam::spool() . '/part', qr/./);
+        return !@left;
+    };
+
+    Exam::wait_for { $left->() };
     return "left over: @left" if @left;
     return '';
 }
@@ -145,8 +153,10 @@ sub ended {
     $wrong = satisfied($u) unless !defined $u->{url} && conflict($u);
     return $wrong if $wrong;
 
-    my ($rec) = grep { Exam::slurp($_) eq $u->{data} }
-        files_below(Exam::spool() . '/ready', qr/\.rec$/);
+    my $rec = Exam::wait_for {
+        scalar grep { Exam::slurp($_) eq $u->{data} }
+            files_below(Exam::spool() . '/ready', qr/\.rec$/);
+    };
 
     return $rec ? '' : 'not in ready/';
 }
